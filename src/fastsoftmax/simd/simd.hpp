@@ -1,0 +1,51 @@
+// The vector vocabulary: what every target provides, in the words the kernels are written in.
+//
+// (a) A vector is 64 bytes on every target: 16 float or 8 double lanes, held in one AVX-512, two AVX2 or four NEON
+//     registers, or in a plain array. The kernels never learn which, so the order of every sum, and with it every bit
+//     of the result, is the same on all of them; and the narrow targets get independent chains for their fma units.
+// (b) Only function templates: Cython writes explicit template arguments (`load<float>(p)`), which overloads reject.
+// (c) Everything has internal linkage (an anonymous namespace): otherwise the linker could keep the AVX-512 copy of an
+//     inline function and call it from the baseline.
+// (d) `fma` rounds once where `has_fma` is true and twice where it is not; the algorithms ask `has_fma` where that
+//     difference matters. Nothing else differs between targets.
+//
+// What a target header defines, for T = float and double, V = vec<T>, with L = 64 / sizeof(T) lanes:
+//
+//   has_fma                    constexpr bool
+//   load(p) store(p, v)        unaligned
+//   load_partial(p, k, fill)   the first k elements (0 <= k <= L) from p, the other lanes `fill`; reads nothing beyond
+//   store_partial(p, v, k)     the first k lanes (0 <= k <= L); writes nothing beyond
+//   stream(p, v)               store past the caches; p must be aligned to 64 bytes
+//   stream_fence()             makes what was streamed visible in order; once after the last stream
+//   broadcast(x)               x in every lane
+//   + - * /                    lane by lane, rounded to nearest even
+//   fma(a, b, c)               a*b + c
+//   maximum(a, b)              the larger; b where either is nan or both are zeros (the order of operands is a promise)
+//   select_equal(a, b, x, y)   x where a == b, else y (a nan equals nothing)
+//   select_less(a, b, x, y)    x where a < b, else y
+//   keep_first(v, k)           the first k lanes of v, +0.0 in the others
+//   shift_bits<s>(v)           the lanes' bits shifted left by s, zeros come in
+//   add_bits(a, b)             the lanes' bits added as integers modulo 2^32 or 2^64
+//   sub_bits(a, b)             the same, subtracted
+//   lookup(table, v)           table[bits of v mod N]: N = 8 entries for float, 16 for double
+//   exponent(v)                floor(log2 |v|) as T, for positive normal v
+//   mantissa(v)                v scaled by a power of two into [1, 2), for positive normal v
+//   reduce_max(v)              the largest lane; lanes must not be nan
+//   reduce_add(v)              with L lanes: lane l plus lane l + L/2, again with half as many lanes, until one is left
+//   interleave-free widening:  widen_low(v), widen_high(v): vec<float> lanes 0-7 or 8-15 as vec<double>
+//   narrow(low, high)          two vec<double> rounded to one vec<float>
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(FASTSOFTMAX_AVX512)
+#include "avx512.hpp"
+#elif defined(FASTSOFTMAX_AVX2)
+#include "avx2.hpp"
+#elif defined(FASTSOFTMAX_NEON)
+#include "neon.hpp"
+#else
+#include "generic.hpp"
+#endif
