@@ -24,15 +24,15 @@
 //   select_equal(a, b, x, y)   x where a == b, else y (a nan equals nothing)
 //   select_less(a, b, x, y)    x where a < b, else y
 //   keep_first(v, k)           the first k lanes of v, +0.0 in the others
-//   shift_bits<s>(v)           the lanes' bits shifted left by s, zeros come in
+//   shift_bits<T, s>(v)        the lanes' bits shifted left by s, zeros come in
 //   add_bits(a, b)             the lanes' bits added as integers modulo 2^32 or 2^64
 //   sub_bits(a, b)             the same, subtracted
 //   lookup(table, v)           table[bits of v mod N]: N = 8 entries for float, 16 for double
-//   exponent(v)                floor(log2 |v|) as T, for positive normal v
-//   mantissa(v)                v scaled by a power of two into [1, 2), for positive normal v
+//   exponent(v)                vec<double> only: floor(log2 v) for positive normal v
+//   mantissa(v)                vec<double> only: v scaled by a power of two into [1, 2), for positive normal v
 //   reduce_max(v)              the largest lane; lanes must not be nan
 //   reduce_add(v)              with L lanes: lane l plus lane l + L/2, again with half as many lanes, until one is left
-//   interleave-free widening:  widen_low(v), widen_high(v): vec<float> lanes 0-7 or 8-15 as vec<double>
+//   widen_low(v), widen_high(v)  lanes 0-7 or 8-15 of a vec<float> as vec<double>
 //   narrow(low, high)          two vec<double> rounded to one vec<float>
 #pragma once
 

@@ -1,0 +1,167 @@
+// AVX-512 (x86-64-v4: F, DQ, CD, BW, VL): a vector is one register, a partial vector a mask.
+#pragma once
+
+#include <immintrin.h>
+
+namespace simd {
+namespace {
+
+template <class T> struct vec;
+template <> struct vec<float> { __m512 r; };
+template <> struct vec<double> { __m512d r; };
+using vecf = vec<float>;
+using vecd = vec<double>;
+
+constexpr bool has_fma = true;
+
+inline __mmask16 first16(std::ptrdiff_t k) { return static_cast<__mmask16>((1u << k) - 1u); }
+inline __mmask8 first8(std::ptrdiff_t k) { return static_cast<__mmask8>((1u << k) - 1u); }
+
+template <class T> inline vec<T> load(const T* p);
+template <> inline vecf load(const float* p) { return {_mm512_loadu_ps(p)}; }
+template <> inline vecd load(const double* p) { return {_mm512_loadu_pd(p)}; }
+
+template <class T> inline void store(T* p, vec<T> v);
+template <> inline void store(float* p, vecf v) { _mm512_storeu_ps(p, v.r); }
+template <> inline void store(double* p, vecd v) { _mm512_storeu_pd(p, v.r); }
+
+template <class T> inline vec<T> load_partial(const T* p, std::ptrdiff_t k, T fill);
+template <> inline vecf load_partial(const float* p, std::ptrdiff_t k, float fill) {
+    return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first16(k), p)};
+}
+template <> inline vecd load_partial(const double* p, std::ptrdiff_t k, double fill) {
+    return {_mm512_mask_loadu_pd(_mm512_set1_pd(fill), first8(k), p)};
+}
+
+template <class T> inline void store_partial(T* p, vec<T> v, std::ptrdiff_t k);
+template <> inline void store_partial(float* p, vecf v, std::ptrdiff_t k) {
+    _mm512_mask_storeu_ps(p, first16(k), v.r);
+}
+template <> inline void store_partial(double* p, vecd v, std::ptrdiff_t k) {
+    _mm512_mask_storeu_pd(p, first8(k), v.r);
+}
+
+template <class T> inline void stream(T* p, vec<T> v);
+template <> inline void stream(float* p, vecf v) { _mm512_stream_ps(p, v.r); }
+template <> inline void stream(double* p, vecd v) { _mm512_stream_pd(p, v.r); }
+inline void stream_fence() { _mm_sfence(); }
+
+template <class T> inline vec<T> broadcast(T x);
+template <> inline vecf broadcast(float x) { return {_mm512_set1_ps(x)}; }
+template <> inline vecd broadcast(double x) { return {_mm512_set1_pd(x)}; }
+
+inline vecf operator+(vecf a, vecf b) { return {_mm512_add_ps(a.r, b.r)}; }
+inline vecd operator+(vecd a, vecd b) { return {_mm512_add_pd(a.r, b.r)}; }
+inline vecf operator-(vecf a, vecf b) { return {_mm512_sub_ps(a.r, b.r)}; }
+inline vecd operator-(vecd a, vecd b) { return {_mm512_sub_pd(a.r, b.r)}; }
+inline vecf operator*(vecf a, vecf b) { return {_mm512_mul_ps(a.r, b.r)}; }
+inline vecd operator*(vecd a, vecd b) { return {_mm512_mul_pd(a.r, b.r)}; }
+inline vecf operator/(vecf a, vecf b) { return {_mm512_div_ps(a.r, b.r)}; }
+inline vecd operator/(vecd a, vecd b) { return {_mm512_div_pd(a.r, b.r)}; }
+
+template <class T> inline vec<T> fma(vec<T> a, vec<T> b, vec<T> c);
+template <> inline vecf fma(vecf a, vecf b, vecf c) { return {_mm512_fmadd_ps(a.r, b.r, c.r)}; }
+template <> inline vecd fma(vecd a, vecd b, vecd c) { return {_mm512_fmadd_pd(a.r, b.r, c.r)}; }
+
+template <class T> inline vec<T> maximum(vec<T> a, vec<T> b);
+template <> inline vecf maximum(vecf a, vecf b) { return {_mm512_max_ps(a.r, b.r)}; }
+template <> inline vecd maximum(vecd a, vecd b) { return {_mm512_max_pd(a.r, b.r)}; }
+
+template <class T> inline vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y);
+template <> inline vecf select_equal(vecf a, vecf b, vecf x, vecf y) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.r, b.r, _CMP_EQ_OQ), y.r, x.r)};
+}
+template <> inline vecd select_equal(vecd a, vecd b, vecd x, vecd y) {
+    return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_EQ_OQ), y.r, x.r)};
+}
+
+template <class T> inline vec<T> select_less(vec<T> a, vec<T> b, vec<T> x, vec<T> y);
+template <> inline vecf select_less(vecf a, vecf b, vecf x, vecf y) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
+}
+template <> inline vecd select_less(vecd a, vecd b, vecd x, vecd y) {
+    return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
+}
+
+template <class T> inline vec<T> keep_first(vec<T> v, std::ptrdiff_t k);
+template <> inline vecf keep_first(vecf v, std::ptrdiff_t k) { return {_mm512_maskz_mov_ps(first16(k), v.r)}; }
+template <> inline vecd keep_first(vecd v, std::ptrdiff_t k) { return {_mm512_maskz_mov_pd(first8(k), v.r)}; }
+
+inline __m512i bits(vecf v) { return _mm512_castps_si512(v.r); }
+inline __m512i bits(vecd v) { return _mm512_castpd_si512(v.r); }
+
+template <class T, int s> inline vec<T> shift_bits(vec<T> v) {
+    if constexpr (sizeof(T) == 4) {
+        return {_mm512_castsi512_ps(_mm512_slli_epi32(bits(v), s))};
+    } else {
+        return {_mm512_castsi512_pd(_mm512_slli_epi64(bits(v), s))};
+    }
+}
+
+template <class T> inline vec<T> add_bits(vec<T> a, vec<T> b);
+template <> inline vecf add_bits(vecf a, vecf b) {
+    return {_mm512_castsi512_ps(_mm512_add_epi32(bits(a), bits(b)))};
+}
+template <> inline vecd add_bits(vecd a, vecd b) {
+    return {_mm512_castsi512_pd(_mm512_add_epi64(bits(a), bits(b)))};
+}
+
+template <class T> inline vec<T> sub_bits(vec<T> a, vec<T> b);
+template <> inline vecf sub_bits(vecf a, vecf b) {
+    return {_mm512_castsi512_ps(_mm512_sub_epi32(bits(a), bits(b)))};
+}
+template <> inline vecd sub_bits(vecd a, vecd b) {
+    return {_mm512_castsi512_pd(_mm512_sub_epi64(bits(a), bits(b)))};
+}
+
+template <class T> inline vec<T> lookup(const T* table, vec<T> v);
+template <> inline vecf lookup(const float* table, vecf v) {
+    return {_mm512_permutexvar_ps(bits(v), _mm512_broadcast_f32x8(_mm256_loadu_ps(table)))};
+}
+template <> inline vecd lookup(const double* table, vecd v) {
+    return {_mm512_permutex2var_pd(_mm512_loadu_pd(table), bits(v), _mm512_loadu_pd(table + 8))};
+}
+
+inline vecd exponent(vecd v) { return {_mm512_getexp_pd(v.r)}; }
+inline vecd mantissa(vecd v) { return {_mm512_getmant_pd(v.r, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src)}; }
+
+// Written out, not _mm512_reduce_*: the order of the sum is part of the vocabulary's contract.
+inline __m256 low_half(__m512 v) { return _mm512_castps512_ps256(v); }
+inline __m256 high_half(__m512 v) { return _mm512_extractf32x8_ps(v, 1); }
+inline __m256d low_half(__m512d v) { return _mm512_castpd512_pd256(v); }
+inline __m256d high_half(__m512d v) { return _mm512_extractf64x4_pd(v, 1); }
+
+template <class T> inline T reduce_add(vec<T> v);
+template <> inline float reduce_add(vecf v) {
+    const __m256 a = _mm256_add_ps(low_half(v.r), high_half(v.r));
+    const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+template <> inline double reduce_add(vecd v) {
+    const __m256d a = _mm256_add_pd(low_half(v.r), high_half(v.r));
+    const __m128d b = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(b, _mm_unpackhi_pd(b, b)));
+}
+
+template <class T> inline T reduce_max(vec<T> v);
+template <> inline float reduce_max(vecf v) {
+    const __m256 a = _mm256_max_ps(low_half(v.r), high_half(v.r));
+    const __m128 b = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
+}
+template <> inline double reduce_max(vecd v) {
+    const __m256d a = _mm256_max_pd(low_half(v.r), high_half(v.r));
+    const __m128d b = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(b, _mm_unpackhi_pd(b, b)));
+}
+
+inline vecd widen_low(vecf v) { return {_mm512_cvtps_pd(low_half(v.r))}; }
+inline vecd widen_high(vecf v) { return {_mm512_cvtps_pd(high_half(v.r))}; }
+inline vecf narrow(vecd low, vecd high) {
+    return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.r)), _mm512_cvtpd_ps(high.r), 1)};
+}
+
+}  // namespace
+}  // namespace simd
