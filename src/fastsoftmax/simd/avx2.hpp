@@ -1,0 +1,236 @@
+// AVX2 with FMA (x86-64-v3): a vector is two registers, a partial vector a comparison with the lanes' numbers.
+#pragma once
+
+#include <immintrin.h>
+
+namespace simd {
+namespace {
+
+template <class T> struct vec;
+template <> struct vec<float> { __m256 low, high; };
+template <> struct vec<double> { __m256d low, high; };
+using vecf = vec<float>;
+using vecd = vec<double>;
+
+constexpr bool has_fma = true;
+
+// All ones in the first k lanes of a register, zeros in the others; k may lie outside the register.
+inline __m256i first8(std::ptrdiff_t k) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(k)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline __m256i first4(std::ptrdiff_t k) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(k), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+
+template <class T> inline vec<T> load(const T* p);
+template <> inline vecf load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+template <> inline vecd load(const double* p) { return {_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
+
+template <class T> inline void store(T* p, vec<T> v);
+template <> inline void store(float* p, vecf v) {
+    _mm256_storeu_ps(p, v.low);
+    _mm256_storeu_ps(p + 8, v.high);
+}
+template <> inline void store(double* p, vecd v) {
+    _mm256_storeu_pd(p, v.low);
+    _mm256_storeu_pd(p + 4, v.high);
+}
+
+// A masked load of no lanes at all touches nothing, so both halves may be asked for whatever k is.
+inline __m256 load_first(const float* p, __m256i first, float fill) {
+    return _mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, first), _mm256_castsi256_ps(first));
+}
+inline __m256d load_first(const double* p, __m256i first, double fill) {
+    return _mm256_blendv_pd(_mm256_set1_pd(fill), _mm256_maskload_pd(p, first), _mm256_castsi256_pd(first));
+}
+
+template <class T> inline vec<T> load_partial(const T* p, std::ptrdiff_t k, T fill);
+template <> inline vecf load_partial(const float* p, std::ptrdiff_t k, float fill) {
+    return {load_first(p, first8(k), fill), load_first(p + 8, first8(k - 8), fill)};
+}
+template <> inline vecd load_partial(const double* p, std::ptrdiff_t k, double fill) {
+    return {load_first(p, first4(k), fill), load_first(p + 4, first4(k - 4), fill)};
+}
+
+template <class T> inline void store_partial(T* p, vec<T> v, std::ptrdiff_t k);
+template <> inline void store_partial(float* p, vecf v, std::ptrdiff_t k) {
+    _mm256_maskstore_ps(p, first8(k), v.low);
+    _mm256_maskstore_ps(p + 8, first8(k - 8), v.high);
+}
+template <> inline void store_partial(double* p, vecd v, std::ptrdiff_t k) {
+    _mm256_maskstore_pd(p, first4(k), v.low);
+    _mm256_maskstore_pd(p + 4, first4(k - 4), v.high);
+}
+
+template <class T> inline void stream(T* p, vec<T> v);
+template <> inline void stream(float* p, vecf v) {
+    _mm256_stream_ps(p, v.low);
+    _mm256_stream_ps(p + 8, v.high);
+}
+template <> inline void stream(double* p, vecd v) {
+    _mm256_stream_pd(p, v.low);
+    _mm256_stream_pd(p + 4, v.high);
+}
+inline void stream_fence() { _mm_sfence(); }
+
+template <class T> inline vec<T> broadcast(T x);
+template <> inline vecf broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+template <> inline vecd broadcast(double x) { return {_mm256_set1_pd(x), _mm256_set1_pd(x)}; }
+
+inline vecf operator+(vecf a, vecf b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
+inline vecd operator+(vecd a, vecd b) { return {_mm256_add_pd(a.low, b.low), _mm256_add_pd(a.high, b.high)}; }
+inline vecf operator-(vecf a, vecf b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
+inline vecd operator-(vecd a, vecd b) { return {_mm256_sub_pd(a.low, b.low), _mm256_sub_pd(a.high, b.high)}; }
+inline vecf operator*(vecf a, vecf b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+inline vecd operator*(vecd a, vecd b) { return {_mm256_mul_pd(a.low, b.low), _mm256_mul_pd(a.high, b.high)}; }
+inline vecf operator/(vecf a, vecf b) { return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
+inline vecd operator/(vecd a, vecd b) { return {_mm256_div_pd(a.low, b.low), _mm256_div_pd(a.high, b.high)}; }
+
+template <class T> inline vec<T> fma(vec<T> a, vec<T> b, vec<T> c);
+template <> inline vecf fma(vecf a, vecf b, vecf c) {
+    return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+}
+template <> inline vecd fma(vecd a, vecd b, vecd c) {
+    return {_mm256_fmadd_pd(a.low, b.low, c.low), _mm256_fmadd_pd(a.high, b.high, c.high)};
+}
+
+template <class T> inline vec<T> maximum(vec<T> a, vec<T> b);
+template <> inline vecf maximum(vecf a, vecf b) {
+    return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+}
+template <> inline vecd maximum(vecd a, vecd b) {
+    return {_mm256_max_pd(a.low, b.low), _mm256_max_pd(a.high, b.high)};
+}
+
+template <class T> inline vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y);
+template <> inline vecf select_equal(vecf a, vecf b, vecf x, vecf y) {
+    return {_mm256_blendv_ps(y.low, x.low, _mm256_cmp_ps(a.low, b.low, _CMP_EQ_OQ)),
+            _mm256_blendv_ps(y.high, x.high, _mm256_cmp_ps(a.high, b.high, _CMP_EQ_OQ))};
+}
+template <> inline vecd select_equal(vecd a, vecd b, vecd x, vecd y) {
+    return {_mm256_blendv_pd(y.low, x.low, _mm256_cmp_pd(a.low, b.low, _CMP_EQ_OQ)),
+            _mm256_blendv_pd(y.high, x.high, _mm256_cmp_pd(a.high, b.high, _CMP_EQ_OQ))};
+}
+
+template <class T> inline vec<T> select_less(vec<T> a, vec<T> b, vec<T> x, vec<T> y);
+template <> inline vecf select_less(vecf a, vecf b, vecf x, vecf y) {
+    return {_mm256_blendv_ps(y.low, x.low, _mm256_cmp_ps(a.low, b.low, _CMP_LT_OQ)),
+            _mm256_blendv_ps(y.high, x.high, _mm256_cmp_ps(a.high, b.high, _CMP_LT_OQ))};
+}
+template <> inline vecd select_less(vecd a, vecd b, vecd x, vecd y) {
+    return {_mm256_blendv_pd(y.low, x.low, _mm256_cmp_pd(a.low, b.low, _CMP_LT_OQ)),
+            _mm256_blendv_pd(y.high, x.high, _mm256_cmp_pd(a.high, b.high, _CMP_LT_OQ))};
+}
+
+template <class T> inline vec<T> keep_first(vec<T> v, std::ptrdiff_t k);
+template <> inline vecf keep_first(vecf v, std::ptrdiff_t k) {
+    return {_mm256_and_ps(v.low, _mm256_castsi256_ps(first8(k))),
+            _mm256_and_ps(v.high, _mm256_castsi256_ps(first8(k - 8)))};
+}
+template <> inline vecd keep_first(vecd v, std::ptrdiff_t k) {
+    return {_mm256_and_pd(v.low, _mm256_castsi256_pd(first4(k))),
+            _mm256_and_pd(v.high, _mm256_castsi256_pd(first4(k - 4)))};
+}
+
+inline __m256i bits(__m256 r) { return _mm256_castps_si256(r); }
+inline __m256i bits(__m256d r) { return _mm256_castpd_si256(r); }
+inline vecf from_bits32(__m256i low, __m256i high) { return {_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)}; }
+inline vecd from_bits64(__m256i low, __m256i high) { return {_mm256_castsi256_pd(low), _mm256_castsi256_pd(high)}; }
+
+template <class T, int s> inline vec<T> shift_bits(vec<T> v) {
+    if constexpr (sizeof(T) == 4) {
+        return from_bits32(_mm256_slli_epi32(bits(v.low), s), _mm256_slli_epi32(bits(v.high), s));
+    } else {
+        return from_bits64(_mm256_slli_epi64(bits(v.low), s), _mm256_slli_epi64(bits(v.high), s));
+    }
+}
+
+template <class T> inline vec<T> add_bits(vec<T> a, vec<T> b);
+template <> inline vecf add_bits(vecf a, vecf b) {
+    return from_bits32(_mm256_add_epi32(bits(a.low), bits(b.low)), _mm256_add_epi32(bits(a.high), bits(b.high)));
+}
+template <> inline vecd add_bits(vecd a, vecd b) {
+    return from_bits64(_mm256_add_epi64(bits(a.low), bits(b.low)), _mm256_add_epi64(bits(a.high), bits(b.high)));
+}
+
+template <class T> inline vec<T> sub_bits(vec<T> a, vec<T> b);
+template <> inline vecf sub_bits(vecf a, vecf b) {
+    return from_bits32(_mm256_sub_epi32(bits(a.low), bits(b.low)), _mm256_sub_epi32(bits(a.high), bits(b.high)));
+}
+template <> inline vecd sub_bits(vecd a, vecd b) {
+    return from_bits64(_mm256_sub_epi64(bits(a.low), bits(b.low)), _mm256_sub_epi64(bits(a.high), bits(b.high)));
+}
+
+// Sixteen doubles are four registers: one of their four doubles is chosen in each by bits 0 and 1 of the lane, as a
+// pair of floats, then one of the registers by bits 2 and 3. (A gather needs fewer instructions but more time.)
+inline __m256d lookup16(const double* table, __m256d r) {
+    const __m256i twice = _mm256_slli_epi64(bits(r), 1);
+    const __m256i pair = _mm256_add_epi32(_mm256_shuffle_epi32(twice, _MM_SHUFFLE(2, 2, 0, 0)),
+                                          _mm256_setr_epi32(0, 1, 0, 1, 0, 1, 0, 1));
+    const auto quarter = [=](int q) {
+        const __m256 entries = _mm256_castpd_ps(_mm256_loadu_pd(table + 4 * q));
+        return _mm256_castps_pd(_mm256_permutevar8x32_ps(entries, pair));
+    };
+    const __m256d bit2 = _mm256_castsi256_pd(_mm256_slli_epi64(bits(r), 61));
+    const __m256d bit3 = _mm256_castsi256_pd(_mm256_slli_epi64(bits(r), 60));
+    return _mm256_blendv_pd(_mm256_blendv_pd(quarter(0), quarter(1), bit2),
+                            _mm256_blendv_pd(quarter(2), quarter(3), bit2), bit3);
+}
+
+template <class T> inline vec<T> lookup(const T* table, vec<T> v);
+template <> inline vecf lookup(const float* table, vecf v) {
+    const __m256 entries = _mm256_loadu_ps(table);
+    return {_mm256_permutevar8x32_ps(entries, bits(v.low)), _mm256_permutevar8x32_ps(entries, bits(v.high))};
+}
+template <> inline vecd lookup(const double* table, vecd v) { return {lookup16(table, v.low), lookup16(table, v.high)}; }
+
+// The biased exponent becomes the low bits of 2^52 + exponent, a double like any other.
+inline __m256d exponent4(__m256d r) {
+    const __m256i above = _mm256_or_si256(_mm256_srli_epi64(bits(r), 52), bits(_mm256_set1_pd(0x1p52)));
+    return _mm256_sub_pd(_mm256_castsi256_pd(above), _mm256_set1_pd(0x1p52 + 1023));
+}
+inline __m256d mantissa4(__m256d r) {
+    const __m256d fraction = _mm256_castsi256_pd(_mm256_set1_epi64x(0x000fffffffffffff));
+    return _mm256_or_pd(_mm256_and_pd(r, fraction), _mm256_set1_pd(1.0));
+}
+
+inline vecd exponent(vecd v) { return {exponent4(v.low), exponent4(v.high)}; }
+inline vecd mantissa(vecd v) { return {mantissa4(v.low), mantissa4(v.high)}; }
+
+template <class T> inline T reduce_add(vec<T> v);
+template <> inline float reduce_add(vecf v) {
+    const __m256 a = _mm256_add_ps(v.low, v.high);
+    const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+template <> inline double reduce_add(vecd v) {
+    const __m256d a = _mm256_add_pd(v.low, v.high);
+    const __m128d b = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(b, _mm_unpackhi_pd(b, b)));
+}
+
+template <class T> inline T reduce_max(vec<T> v);
+template <> inline float reduce_max(vecf v) {
+    const __m256 a = _mm256_max_ps(v.low, v.high);
+    const __m128 b = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
+}
+template <> inline double reduce_max(vecd v) {
+    const __m256d a = _mm256_max_pd(v.low, v.high);
+    const __m128d b = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(b, _mm_unpackhi_pd(b, b)));
+}
+
+inline vecd widen(__m256 r) {
+    return {_mm256_cvtps_pd(_mm256_castps256_ps128(r)), _mm256_cvtps_pd(_mm256_extractf128_ps(r, 1))};
+}
+inline __m256 narrow8(vecd v) { return _mm256_set_m128(_mm256_cvtpd_ps(v.high), _mm256_cvtpd_ps(v.low)); }
+
+inline vecd widen_low(vecf v) { return widen(v.low); }
+inline vecd widen_high(vecf v) { return widen(v.high); }
+inline vecf narrow(vecd low, vecd high) { return {narrow8(low), narrow8(high)}; }
+
+}  // namespace
+}  // namespace simd
