@@ -1,0 +1,1 @@
+"""Time and accuracy of fastsoftmax beside other libraries: ``python -m benchmarks``."""

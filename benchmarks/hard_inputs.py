@@ -1,0 +1,66 @@
+"""Accuracy on inputs that are hard in different ways, for every library."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .accuracy import judge
+from .arrays import SEED, inputs_from
+from .cell import Cell
+from .grid import DTYPES, OPS_IN_ORDER
+from .libraries import Library
+
+SHAPE = (256, 1000)
+
+
+def _dominated(rng: np.random.Generator) -> np.ndarray:
+    logits = rng.standard_normal(SHAPE)
+    logits[:, 0] += 30
+    return logits
+
+
+HARD: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "N(0, 1)": lambda rng: rng.standard_normal(SHAPE),
+    "10 N(0, 1)": lambda rng: 10 * rng.standard_normal(SHAPE),
+    "uniform(-40, 40)": lambda rng: rng.uniform(-40, 40, SHAPE),
+    "uniform(-300, 300)": lambda rng: rng.uniform(-300, 300, SHAPE),
+    "10,000 + N(0, 1)": lambda rng: 1e4 + rng.standard_normal(SHAPE),
+    "one dominant": _dominated,
+    "all equal": lambda rng: np.zeros(SHAPE),
+}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The largest error of each library on one kind of input; None where it has no such call."""
+
+    op: str
+    dtype: str
+    kind: str
+    ulp: dict[str, float | None]
+
+
+def _error(library: Library, cell: Cell, logits: np.ndarray) -> float | None:
+    inputs = inputs_from(logits, cell)
+    judged = judge(cell, inputs)
+    if judged is None:
+        return None
+    try:
+        return judged.max_ulp(library.result(cell, library.call(cell, inputs)))
+    except Exception:  # whatever a foreign library raises means that it cannot do this
+        return None
+
+
+def errors(libraries: Iterable[Library], dtypes: Iterable[str] = DTYPES) -> list[Errors]:
+    """Every operation and dtype on every kind of input."""
+    libraries = list(libraries)
+    table = []
+    for op in OPS_IN_ORDER:
+        for dtype in dtypes:
+            cell = Cell(op, SHAPE, dtype, -1)
+            for kind, make in HARD.items():
+                logits = make(np.random.default_rng(SEED))
+                ulp = {library.name: _error(library, cell, logits) for library in libraries}
+                table.append(Errors(op, dtype, kind, ulp))
+    return table

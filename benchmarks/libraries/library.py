@@ -1,0 +1,60 @@
+"""What the benchmark knows of a library: how its users write each operation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import output_of
+from ..call import Call
+from ..cell import Cell
+from ..ops import Inputs
+
+Namespace = Callable[[Cell, Inputs, np.ndarray | None], dict[str, Any]]
+
+
+class Spelling(NamedTuple):
+    """One operation, with a fresh output and with a given one; ``{axis}`` is filled in."""
+
+    fresh: str
+    into: str | None = None
+
+
+class Unsupported(Exception):
+    """The library has no such call."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library at one thread.
+
+    `namespace` makes the names its spellings use, among them the inputs in the library's own
+    container; `to_numpy` brings a result back.
+    """
+
+    name: str
+    version: str
+    spellings: Mapping[str, Spelling]
+    namespace: Namespace
+    to_numpy: Callable[[Any], np.ndarray] = np.asarray
+
+    def call(self, cell: Cell, inputs: Inputs) -> Call:
+        """The cell as a call of this library; raises `Unsupported` where it has none."""
+        spelling = self.spellings.get(cell.op)
+        statement = None
+        if spelling is not None:
+            statement = spelling.into if cell.out else spelling.fresh
+        if statement is None:
+            raise Unsupported("no output to hand over" if cell.out and spelling else "no such call")
+        output = output_of(cell) if cell.out else None
+        names = self.namespace(cell, inputs, output)
+        return Call(statement.format(axis=cell.axis), names)
+
+    def result(self, cell: Cell, call: Call) -> np.ndarray:
+        """Run the call once; raises `Unsupported` where the result is of another dtype."""
+        returned = call.result()
+        array = self.to_numpy(call.namespace["out"] if cell.out else returned)
+        if array.dtype.name != cell.dtype:
+            raise Unsupported(f"returns {array.dtype.name}")
+        return array

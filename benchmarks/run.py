@@ -1,0 +1,57 @@
+"""Measure one cell against everything there is."""
+
+import numpy as np
+
+from . import yardsticks
+from .accuracy import judge
+from .arrays import inputs_of
+from .cell import Cell
+from .libraries import Library
+from .measure import Effort, Pairs, pairs
+from .record import Comparison, Record
+
+
+def measure(cell: Cell, ours: Library, peers: list[Library], effort: Effort) -> Record:
+    """Time and judge the cell. A peer that cannot do it is recorded with its reason."""
+    inputs = inputs_of(cell)
+    judged = judge(cell, inputs)
+    our_call = ours.call(cell, inputs)
+    our_result = ours.result(cell, our_call)
+    taken: list[Pairs] = []
+
+    def against(other) -> Pairs:
+        taken.append(pairs(our_call, other, effort))
+        return taken[-1]
+
+    compared: dict[str, Comparison] = {}
+    unsupported: dict[str, str] = {}
+    for peer in peers:
+        try:
+            call = peer.call(cell, inputs)
+            result = peer.result(cell, call)
+        except Exception as error:  # whatever a foreign library raises means it cannot do this
+            unsupported[peer.name] = _first_line(error)
+            continue
+        ulp = judged.max_ulp(result) if judged else None
+        compared[peer.name] = Comparison.of(against(call), ulp)
+    copy = Comparison.of(against(yardsticks.copy(cell, inputs)))
+    tiny = cell.size <= yardsticks.TINY
+    one_exp = Comparison.of(against(yardsticks.one_exp(inputs))) if tiny else None
+
+    ours_seconds = np.concatenate([pair.ours for pair in taken])
+    clocked = [pair.ours * pair.hertz for pair in taken if pair.hertz is not None]
+    return Record(
+        cell,
+        seconds=float(np.median(ours_seconds)),
+        cycles=float(np.median(np.concatenate(clocked))) if clocked else None,
+        ulp=judged.max_ulp(our_result) if judged else None,
+        copy=copy,
+        one_exp=one_exp,
+        peers=compared,
+        unsupported=unsupported,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -1,0 +1,90 @@
+"""One run from end to end: measure what was asked for, then write report, data and plots."""
+
+import dataclasses
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import goals, hard_inputs, import_time, machine, measure
+from .cell import Cell
+from .grid import COMMON_DTYPES, DTYPES, Group, groups
+from .libraries import Library, load_ours, load_peers
+from .record import Record
+from .report import Results, duration, markdown
+from .run import measure as measure_cell
+
+
+def run(
+    *, cpu: int | None, quick: bool, headline_only: bool, words: list[str], output: Path
+) -> None:
+    """Do what the command line asked for."""
+    head = [("Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"), *machine.describe(cpu)]
+    ours = load_ours()
+    peers, missing = load_peers()
+    libraries = [ours, *peers]
+    effort = measure.QUICK if quick else measure.FULL
+    effort_text = f"{effort.rounds} pairs of {effort.sample * 1e3:g} ms halves"
+    results = Results(
+        [*head, ("Effort", effort_text)],
+        {library.name: library.version for library in libraries},
+        missing,
+    )
+
+    def timed(cells: tuple[Cell, ...]) -> list[Record]:
+        chosen = [cell for cell in cells if cell.matches(words)]
+        return [_progress(measure_cell(cell, ours, peers, effort)) for cell in chosen]
+
+    results.headline = timed(goals.CELLS)
+    grid = [] if headline_only else groups(quick)
+    for group in grid:
+        if records := timed(group.cells):
+            results.groups[group.title] = records
+    if not words:
+        short = quick or headline_only
+        results.errors = hard_inputs.errors(libraries, COMMON_DTYPES if short else DTYPES)
+        results.imports = _imports([ours] if short else libraries)
+    _write(results, grid, output)
+
+
+def _progress(record: Record) -> Record:
+    ratios = ", ".join(f"{name} {peer.ratio:.2f}" for name, peer in record.peers.items())
+    print(f"{record.cell.name}: {duration(record.seconds)}; {ratios}", file=sys.stderr)
+    return record
+
+
+def _imports(libraries: list[Library]) -> dict[str, tuple[float, float, float]]:
+    return {
+        library.name: import_time.milliseconds(library.name)
+        for library in libraries
+        if library.name in import_time.MODULES
+    }
+
+
+def _write(results: Results, grid: list[Group], output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    _draw(results, grid, output)
+    report = output / "report.md"
+    report.write_text(markdown(results), encoding="utf-8")
+    data = json.dumps(dataclasses.asdict(results), indent=1)
+    (output / "results.json").write_text(data, encoding="utf-8")
+    print(report)
+
+
+def _draw(results: Results, grid: list[Group], output: Path) -> None:
+    try:
+        from . import plots
+    except ImportError as error:
+        print(f"no plots: {error}", file=sys.stderr)
+        return
+    for group in grid:
+        records = results.groups.get(group.title, [])
+        if not group.sweep or not records:
+            continue
+        stem = group.title.lower().replace(",", "").replace(" ", "-")
+        plots.ratios(group.title, records, results.peers, output / f"{stem}.png")
+        results.plots[group.title] = f"{stem}.png"
+        if records[0].cell.out:
+            title = f"{group.title}: distance to the floor"
+            plots.floor(title, records, output / f"{stem}-floor.png")
+            results.plots[title] = f"{stem}-floor.png"
