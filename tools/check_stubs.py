@@ -1,6 +1,6 @@
 """Compare the stubs of the compiled modules with what was compiled.
 
-`_kernels.pyi` describes every `_kernels_<target>`; the one chosen on this machine stands in for all.
+`_kernels.pyi` describes every `_kernels_<target>`; the one chosen here stands in for all.
 Needs mypy and the installed package. Exits like mypy's own stubtest.
 """
 
