@@ -1,0 +1,171 @@
+"""The one place where arguments are understood: arrays, dtype, axis, where and out.
+
+(a) Every function here either returns something settled or raises before anything is written.
+(b) A plain ndarray passes through untouched, and an int axis in range is settled without a call:
+    these are the arguments of nearly every call.
+(c) Optional packages are recognised, not imported: bfloat16 by its name and size, masked arrays
+    only if `numpy.ma` has been imported (nobody can hold one otherwise).
+"""
+
+from __future__ import annotations
+
+import sys
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.exceptions import AxisError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Array = NDArray[Any]
+    DType = np.dtype[Any]
+    Mask = NDArray[np.bool_]
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+
+# By type character: float16 computes in float32. longdouble has no entry even where it is as wide
+# as float64.
+_COMPUTE_DTYPES: dict[str, DType] = {"e": _FLOAT32, "f": _FLOAT32, "d": _FLOAT64}
+
+
+def _is_bfloat16(dtype: DType) -> bool:
+    return dtype.kind == "V" and dtype.itemsize == 2 and dtype.name == "bfloat16"
+
+
+def is_masked(x: object) -> bool:
+    """Whether x is a `numpy.ma.MaskedArray`."""
+    ma = sys.modules.get("numpy.ma")
+    return ma is not None and isinstance(x, ma.MaskedArray)
+
+
+def settle_array(x: Any, name: str) -> tuple[Array, Mask | None]:
+    """The plain array of numbers in x, and the valid elements if x is a masked array."""
+    array = x if type(x) is np.ndarray else np.asarray(x)
+    if array.dtype.kind not in "fiubc" and not _is_bfloat16(array.dtype):
+        raise TypeError(f"{name} must hold real or complex numbers, not {array.dtype}")
+    return array, ~np.ma.getmaskarray(x) if is_masked(x) else None
+
+
+def as_masked(result: Array, x: Any) -> Any:
+    """The result as a masked array with the mask of x."""
+    return np.ma.array(result, mask=np.ma.getmaskarray(x))
+
+
+def settle_dtype(given: DType, dtype: DTypeLike | None) -> DType:
+    """The native dtype of the result, for input of dtype `given` and the option `dtype`."""
+    if dtype is None:
+        if given.kind in "fc":
+            return np.dtype(given.char)
+        return given if given.kind == "V" else _FLOAT64
+    try:
+        asked = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype={dtype!r} is not understood") from error
+    if asked.kind not in "fc" and not _is_bfloat16(asked):
+        raise TypeError(f"dtype must be a floating-point or complex type, not {asked}")
+    if given.kind == "c" and asked.kind != "c":
+        raise TypeError(f"dtype={asked} cannot hold the complex values of the input")
+    return asked if asked.kind == "V" else np.dtype(asked.char)
+
+
+def compute_dtype(result: DType) -> DType | None:
+    """The dtype in which kernels compute for this dtype of result; None if no kernel does."""
+    if result.kind == "V":
+        return _FLOAT32
+    return _COMPUTE_DTYPES.get(result.char)
+
+
+def real_dtype(dtype: DType) -> DType:
+    """The real counterpart of a complex dtype; any other dtype itself."""
+    return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
+
+
+def _settle_one_axis(axis: Any, ndim: int) -> int:
+    if isinstance(axis, bool | np.bool_):
+        raise TypeError("axis must be an integer, a tuple of integers or None, not a bool")
+    try:
+        number = index(axis)
+    except TypeError:
+        kind = type(axis).__name__
+        raise TypeError(
+            f"axis must be an integer, a tuple of integers or None, not {kind}"
+        ) from None
+    if not -ndim <= number < ndim:
+        raise AxisError(number, ndim)
+    return number % ndim
+
+
+def settle_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """The reduced axes in increasing order; None means all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is int and 0 <= axis < ndim:
+        return (axis,)
+    if isinstance(axis, tuple):
+        axes = tuple(sorted(_settle_one_axis(each, ndim) for each in axis))
+        if len(set(axes)) < len(axes):
+            raise ValueError("duplicate value in axis")
+        return axes
+    if ndim == 0:
+        # As in NumPy's reductions, a scalar has an axis 0 to name, though not to reduce.
+        _settle_one_axis(axis, 1)
+        return ()
+    return (_settle_one_axis(axis, ndim),)
+
+
+def reduced_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with the reduced axes kept at length 1."""
+    kept = list(shape)
+    for axis in axes:
+        kept[axis] = 1
+    return tuple(kept)
+
+
+def settle_where(where: Any, valid: Mask | None, shape: tuple[int, ...]) -> Mask | None:
+    """The elements that take part, of the full shape; None if all do."""
+    if where is None or where is True:
+        inside = valid
+    else:
+        inside = np.asarray(where)
+        if inside.dtype != np.bool_:
+            raise TypeError(f"where must be boolean, not {inside.dtype}")
+        if valid is not None:
+            inside = inside & valid
+    if inside is None or inside.shape == shape:
+        return inside
+    try:
+        return np.broadcast_to(inside, shape)
+    except ValueError:
+        raise ValueError(
+            f"where of shape {inside.shape} does not broadcast to the shape {shape}"
+        ) from None
+
+
+def settle_out(out: Any, shape: tuple[int, ...], dtype: DType, name: str = "out") -> Array:
+    """The plain array behind `out`, if it can take a result of this shape and dtype."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be an array, not {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"{name} has shape {out.shape}, the result has {shape}")
+    if not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise TypeError(f"{name} has dtype {out.dtype}, to which {dtype} cannot be cast safely")
+    if not out.flags.writeable:
+        raise ValueError(f"{name} is read-only")
+    return np.asarray(out)
+
+
+def settle_outs(out: Any, shape: tuple[int, ...], dtypes: Sequence[DType]) -> list[Array]:
+    """The plain arrays behind an `out` for one result, or a pair for two."""
+    if len(dtypes) == 1:
+        return [settle_out(out, shape, dtypes[0])]
+    if not isinstance(out, (tuple, list)) or len(out) != len(dtypes):
+        raise TypeError("with return_sign=True, out must be a pair of arrays")
+    return [
+        settle_out(each, shape, dtype, f"out[{i}]")
+        for i, (each, dtype) in enumerate(zip(out, dtypes, strict=True))
+    ]

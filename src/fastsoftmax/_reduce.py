@@ -1,0 +1,145 @@
+"""The general path of logsumexp: settle the arguments, then one call.
+
+(a) Inside, results keep the reduced axes with length 1; the asked shape is a view of that.
+(b) The sign is an output of the kernel beside the value, because -inf in the dtype of `out` may be
+    an overflow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._arguments import (
+    compute_dtype,
+    real_dtype,
+    reduced_shape,
+    settle_array,
+    settle_axes,
+    settle_dtype,
+    settle_outs,
+    settle_where,
+)
+from ._invalid import report_invalid
+from ._numpy_path import reduce_by_formula
+from ._packing import run
+from ._target import kernels
+from ._weighted import masked_weighted, unsigned, weighted
+from ._where import masked_reduction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._arguments import Array, DType, Mask
+    from ._packing import Kernel
+
+_FLOAT64 = np.dtype(np.float64)
+_PYTHON_SCALARS = (bool, int, float, complex)
+
+
+def _both(a: Any, b: Any) -> tuple[Array, Array, Mask | None, DType]:
+    """The arrays a and b broadcast, their valid elements if masked, their common dtype."""
+    array, valid = settle_array(a, "a")
+    weights, valid_weights = settle_array(b, "b")
+    given = np.result_type(
+        a if type(a) in _PYTHON_SCALARS else array.dtype,
+        b if type(b) in _PYTHON_SCALARS else weights.dtype,
+    )
+    array, weights = np.broadcast_arrays(array, weights)
+    if valid is None:
+        valid = valid_weights
+    elif valid_weights is not None:
+        valid = valid & valid_weights
+    return array, weights, valid, given
+
+
+def _with_sign(kernel: Kernel) -> Kernel:
+    """The kernel (..., out) as a kernel (..., out, sign)."""
+
+    def signed_kernel(*blocks: Array) -> bool:
+        *before, sign = blocks
+        invalid = kernel(*before)
+        result = before[-1]
+        np.copyto(sign, result != -np.inf, casting="unsafe")
+        np.copyto(sign, np.nan, where=np.isnan(result))
+        return invalid
+
+    return signed_kernel
+
+
+def _run(
+    array: Array,
+    weights: Array | None,
+    axes: tuple[int, ...],
+    inside: Mask | None,
+    compute: DType,
+    results: Sequence[Array],
+) -> bool:
+    """Store the logarithm, and the sign if there are two results."""
+    signed = len(results) == 2
+    consumed = inside is not None
+    if weights is not None:
+        kernel = masked_weighted if consumed else weighted
+        if not signed:
+            kernel = unsigned(kernel)
+        return run(
+            kernel,
+            axes,
+            _FLOAT64,
+            (array, weights),
+            reduced_outputs=results,
+            mask=inside,
+            consumed=consumed,
+            rows=True,
+        )
+    kernel = masked_reduction(kernels.logsumexp) if consumed else kernels.logsumexp
+    if signed:
+        kernel = _with_sign(kernel)
+    return run(
+        kernel, axes, compute, (array,), reduced_outputs=results, mask=inside, consumed=consumed
+    )
+
+
+def reduce(
+    a: Any, axis: Any, b: Any, keepdims: Any, return_sign: Any, where: Any, out: Any, dtype: Any
+) -> Any:
+    """Settle the arguments of logsumexp and compute it."""
+    weights: Array | None = None
+    if b is None:
+        array, valid = settle_array(a, "a")
+        given = array.dtype
+    else:
+        array, weights, valid, given = _both(a, b)
+    axes = settle_axes(axis, array.ndim)
+    result_dtype = settle_dtype(given, dtype)
+    inside = settle_where(where, valid, array.shape)
+    kept = reduced_shape(array.shape, axes)
+    shape = kept
+    if not keepdims:
+        shape = tuple(length for i, length in enumerate(array.shape) if i not in axes)
+
+    dtypes: tuple[DType, ...] = (result_dtype,)
+    if return_sign:
+        dtypes = (real_dtype(result_dtype), result_dtype)
+    if out is None:
+        results = [np.empty(kept, each) for each in dtypes]
+    else:
+        results = [each.reshape(kept) for each in settle_outs(out, shape, dtypes)]
+
+    compute = compute_dtype(result_dtype)
+    if array.size == 0:
+        for each, value in zip(results, (-np.inf, -1), strict=False):
+            each.fill(value)
+        invalid = False
+    elif compute is None:
+        invalid = reduce_by_formula(array, weights, axes, inside, result_dtype, results)
+    else:
+        invalid = _run(array, weights, axes, inside, compute, results)
+    if invalid:
+        report_invalid()
+
+    if out is not None:
+        return out
+    shaped = [each.reshape(shape)[()] for each in results]
+    return tuple(shaped) if return_sign else shaped[0]
