@@ -1,149 +1,219 @@
-// Any machine, in portable C++: a vector is an array, and every function a loop the compiler may vectorise.
+// Any machine: a vector is an array of parts. Where gcc or clang compile, a part is 16 bytes of their vector extension,
+// elsewhere it is one number; everything but part_of is written once, in expressions that hold for both.
+//
+// The extension is there because gcc does not vectorise the loops over single numbers: a float exponential took 3.7 ns
+// an element with them and 0.9 ns with 16 bytes (Zen 4). FASTSOFTMAX_SINGLE_LANES compiles the loops all the same, for
+// the tests.
 #pragma once
 
 namespace simd {
 namespace {
 
-template <class T> struct vec { T lane[64 / sizeof(T)]; };
+// of(f) is the part of f(0), f(1), ...; lane(x, j) takes lane j out of a part or of its bits.
+template <class T> struct part_of;
+#if defined(__GNUC__) && !defined(FASTSOFTMAX_SINGLE_LANES)
+template <> struct part_of<float> {
+    typedef float type __attribute__((vector_size(16)));
+    typedef std::uint32_t bits __attribute__((vector_size(16)));
+    template <class F> static type of(F f) { return type{f(0), f(1), f(2), f(3)}; }
+    template <class V> static auto lane(V x, std::ptrdiff_t j) { return x[j]; }
+};
+template <> struct part_of<double> {
+    typedef double type __attribute__((vector_size(16)));
+    typedef std::uint64_t bits __attribute__((vector_size(16)));
+    template <class F> static type of(F f) { return type{f(0), f(1)}; }
+    template <class V> static auto lane(V x, std::ptrdiff_t j) { return x[j]; }
+};
+#else
+template <> struct part_of<float> {
+    using type = float;
+    using bits = std::uint32_t;
+    template <class F> static type of(F f) { return f(0); }
+    template <class V> static V lane(V x, std::ptrdiff_t) { return x; }
+};
+template <> struct part_of<double> {
+    using type = double;
+    using bits = std::uint64_t;
+    template <class F> static type of(F f) { return f(0); }
+    template <class V> static V lane(V x, std::ptrdiff_t) { return x; }
+};
+#endif
+template <class T> using part = typename part_of<T>::type;
+template <class T> using part_bits = typename part_of<T>::bits;
+
+template <class T> struct vec { part<T> p[64 / sizeof(part<T>)]; };
 using vecf = vec<float>;
 using vecd = vec<double>;
 
 constexpr bool has_fma = false;
 
 template <class T> constexpr std::ptrdiff_t lanes = 64 / sizeof(T);
-template <class T> struct integer;
-template <> struct integer<float> { using type = std::uint32_t; };
-template <> struct integer<double> { using type = std::uint64_t; };
-template <class T> using bits_of = typename integer<T>::type;
+template <class T> constexpr std::ptrdiff_t parts = 64 / sizeof(part<T>);
+template <class T> constexpr std::ptrdiff_t width = sizeof(part<T>) / sizeof(T);
 
-// Lane by lane: out[i] = f(a[i], b[i], ...).
+template <class To, class From> inline To same_bits(From x) {
+    To y;
+    static_assert(sizeof y == sizeof x);
+    std::memcpy(&y, &x, sizeof y);
+    return y;
+}
+
+// Part by part: f(a, b, ...).
 template <class T, class F, class... V> inline vec<T> map(F f, V... v) {
     vec<T> out;
-    for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) out.lane[i] = f(v.lane[i]...);
+    for (std::ptrdiff_t i = 0; i < parts<T>; ++i) out.p[i] = f(v.p[i]...);
     return out;
 }
-
-template <class T> inline bits_of<T> bits(T x) {
-    bits_of<T> b;
-    std::memcpy(&b, &x, sizeof b);
-    return b;
-}
-template <class T> inline T from_bits(bits_of<T> b) {
-    T x;
-    std::memcpy(&x, &b, sizeof x);
-    return x;
+// The same with the parts' bits as integers.
+template <class T, class F, class... V> inline vec<T> map_bits(F f, V... v) {
+    return map<T>([=](auto... x) { return same_bits<part<T>>(f(same_bits<part_bits<T>>(x)...)); }, v...);
 }
 
 template <class T> inline vec<T> load(const T* p) {
     vec<T> v;
-    std::memcpy(v.lane, p, sizeof v.lane);
+    std::memcpy(v.p, p, sizeof v.p);
     return v;
 }
-template <class T> inline void store(T* p, vec<T> v) { std::memcpy(p, v.lane, sizeof v.lane); }
+template <class T> inline void store(T* p, vec<T> v) { std::memcpy(p, v.p, sizeof v.p); }
 
 template <class T> inline vec<T> load_partial(const T* p, std::ptrdiff_t k, T fill) {
     vec<T> v;
-    for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) v.lane[i] = i < k ? p[i] : fill;
+    for (std::ptrdiff_t i = 0; i < parts<T>; ++i, p += width<T>, k -= width<T>) {
+        if (k >= width<T>) {
+            std::memcpy(&v.p[i], p, sizeof v.p[i]);
+        } else {
+            v.p[i] = part_of<T>::of([=](std::ptrdiff_t j) { return j < k ? p[j] : fill; });
+        }
+    }
     return v;
 }
 template <class T> inline void store_partial(T* p, vec<T> v, std::ptrdiff_t k) {
-    for (std::ptrdiff_t i = 0; i < k; ++i) p[i] = v.lane[i];
+    for (std::ptrdiff_t i = 0; i < parts<T>; ++i, p += width<T>, k -= width<T>) {
+        if (k >= width<T>) {
+            std::memcpy(p, &v.p[i], sizeof v.p[i]);
+        } else {
+            for (std::ptrdiff_t j = 0; j < width<T>; ++j)
+                if (j < k) p[j] = part_of<T>::lane(v.p[i], j);
+        }
+    }
 }
 
+// An ordinary store: there is no portable other.
 template <class T> inline void stream(T* p, vec<T> v) { store(p, v); }
 inline void stream_fence() {}
 
 template <class T> inline vec<T> broadcast(T x) {
     vec<T> v;
-    for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) v.lane[i] = x;
+    for (std::ptrdiff_t i = 0; i < parts<T>; ++i) v.p[i] = part_of<T>::of([=](std::ptrdiff_t) { return x; });
     return v;
 }
 
 template <class T> inline vec<T> operator+(vec<T> a, vec<T> b) {
-    return map<T>([](T x, T y) { return x + y; }, a, b);
+    return map<T>([](auto x, auto y) { return x + y; }, a, b);
 }
 template <class T> inline vec<T> operator-(vec<T> a, vec<T> b) {
-    return map<T>([](T x, T y) { return x - y; }, a, b);
+    return map<T>([](auto x, auto y) { return x - y; }, a, b);
 }
 template <class T> inline vec<T> operator*(vec<T> a, vec<T> b) {
-    return map<T>([](T x, T y) { return x * y; }, a, b);
+    return map<T>([](auto x, auto y) { return x * y; }, a, b);
 }
 template <class T> inline vec<T> operator/(vec<T> a, vec<T> b) {
-    return map<T>([](T x, T y) { return x / y; }, a, b);
+    return map<T>([](auto x, auto y) { return x / y; }, a, b);
 }
 
 template <class T> inline vec<T> fma(vec<T> a, vec<T> b, vec<T> c) { return a * b + c; }
 
 template <class T> inline vec<T> maximum(vec<T> a, vec<T> b) {
-    return map<T>([](T x, T y) { return x > y ? x : y; }, a, b);
+    return map<T>([](auto x, auto y) { return x > y ? x : y; }, a, b);
 }
 
 template <class T> inline vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y) {
-    return map<T>([](T p, T q, T s, T t) { return p == q ? s : t; }, a, b, x, y);
+    return map<T>([](auto p, auto q, auto s, auto t) { return p == q ? s : t; }, a, b, x, y);
 }
 
 template <class T> inline vec<T> select_less(vec<T> a, vec<T> b, vec<T> x, vec<T> y) {
-    return map<T>([](T p, T q, T s, T t) { return p < q ? s : t; }, a, b, x, y);
+    return map<T>([](auto p, auto q, auto s, auto t) { return p < q ? s : t; }, a, b, x, y);
 }
 
 template <class T> inline vec<T> keep_first(vec<T> v, std::ptrdiff_t k) {
-    for (std::ptrdiff_t i = 0; i < lanes<T>; ++i) v.lane[i] = i < k ? v.lane[i] : T(0);
-    return v;
+    static const T numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return select_less(load(numbers), broadcast(static_cast<T>(k)), v, broadcast(T(0)));
 }
 
 template <class T, int s> inline vec<T> shift_bits(vec<T> v) {
-    return map<T>([](T x) { return from_bits<T>(bits(x) << s); }, v);
+    return map_bits<T>([](auto x) { return x << s; }, v);
 }
 
 template <class T> inline vec<T> add_bits(vec<T> a, vec<T> b) {
-    return map<T>([](T x, T y) { return from_bits<T>(bits(x) + bits(y)); }, a, b);
+    return map_bits<T>([](auto x, auto y) { return x + y; }, a, b);
 }
 
 template <class T> inline vec<T> sub_bits(vec<T> a, vec<T> b) {
-    return map<T>([](T x, T y) { return from_bits<T>(bits(x) - bits(y)); }, a, b);
+    return map_bits<T>([](auto x, auto y) { return x - y; }, a, b);
 }
 
 template <class T> inline vec<T> lookup(const T* table, vec<T> v) {
-    constexpr bits_of<T> entries = sizeof(T) == 4 ? 8 : 16;
-    return map<T>([=](T x) { return table[bits(x) % entries]; }, v);
+    return map<T>([=](part<T> x) {
+        const auto entry = same_bits<part_bits<T>>(x) % (sizeof(T) == 4 ? 8 : 16);
+        return part_of<T>::of([=](std::ptrdiff_t j) { return table[part_of<T>::lane(entry, j)]; });
+    }, v);
 }
 
 // The biased exponent becomes the low bits of 2^52 + exponent, a double like any other.
 inline vecd exponent(vecd v) {
-    return map<double>(
-        [](double x) { return from_bits<double>(bits(x) >> 52 | bits(0x1p52)) - (0x1p52 + 1023); }, v);
+    constexpr std::uint64_t bits_of_2_52 = 0x4330000000000000;
+    return map_bits<double>([=](auto x) { return x >> 52 | bits_of_2_52; }, v) - broadcast(0x1p52 + 1023);
 }
 inline vecd mantissa(vecd v) {
-    return map<double>([](double x) { return from_bits<double>((bits(x) & 0x000fffffffffffff) | bits(1.0)); }, v);
+    constexpr std::uint64_t fraction = 0x000fffffffffffff, bits_of_1 = 0x3ff0000000000000;
+    return map_bits<double>([=](auto x) { return (x & fraction) | bits_of_1; }, v);
+}
+
+// By halves: first whole parts, then the lanes of the last.
+template <class T, class F> inline T reduce(vec<T> v, F f) {
+    for (std::ptrdiff_t half = parts<T> / 2; half > 0; half /= 2)
+        for (std::ptrdiff_t i = 0; i < half; ++i) v.p[i] = f(v.p[i], v.p[i + half]);
+    T lane[width<T>];
+    std::memcpy(lane, v.p, sizeof lane);
+    for (std::ptrdiff_t half = width<T> / 2; half > 0; half /= 2)
+        for (std::ptrdiff_t i = 0; i < half; ++i) lane[i] = f(lane[i], lane[i + half]);
+    return lane[0];
 }
 
 template <class T> inline T reduce_add(vec<T> v) {
-    for (std::ptrdiff_t half = lanes<T> / 2; half > 0; half /= 2)
-        for (std::ptrdiff_t i = 0; i < half; ++i) v.lane[i] = v.lane[i] + v.lane[i + half];
-    return v.lane[0];
+    return reduce(v, [](auto x, auto y) { return x + y; });
 }
 
 template <class T> inline T reduce_max(vec<T> v) {
-    for (std::ptrdiff_t half = lanes<T> / 2; half > 0; half /= 2)
-        for (std::ptrdiff_t i = 0; i < half; ++i) v.lane[i] = v.lane[i] > v.lane[i + half] ? v.lane[i] : v.lane[i + half];
-    return v.lane[0];
+    return reduce(v, [](auto x, auto y) { return x > y ? x : y; });
+}
+
+template <class To, class From> inline void convert(To* to, const From* from) {
+    for (int i = 0; i < 8; ++i) to[i] = static_cast<To>(from[i]);
 }
 
 inline vecd widen_low(vecf v) {
-    vecd out;
-    for (int i = 0; i < 8; ++i) out.lane[i] = v.lane[i];
-    return out;
+    float from[16];
+    double to[8];
+    store(from, v);
+    convert(to, from);
+    return load(to);
 }
 inline vecd widen_high(vecf v) {
-    vecd out;
-    for (int i = 0; i < 8; ++i) out.lane[i] = v.lane[i + 8];
-    return out;
+    float from[16];
+    double to[8];
+    store(from, v);
+    convert(to, from + 8);
+    return load(to);
 }
 inline vecf narrow(vecd low, vecd high) {
-    vecf out;
-    for (int i = 0; i < 8; ++i) out.lane[i] = static_cast<float>(low.lane[i]);
-    for (int i = 0; i < 8; ++i) out.lane[i + 8] = static_cast<float>(high.lane[i]);
-    return out;
+    double from[16];
+    float to[16];
+    store(from, low);
+    store(from + 8, high);
+    convert(to, from);
+    convert(to + 8, from + 8);
+    return load(to);
 }
 
 }  // namespace
