@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .accuracy import judge
+from .accuracy import Judge, judge
 from .arrays import SEED, inputs_from
 from .cell import Cell
 from .grid import DTYPES, OPS_IN_ORDER
 from .libraries import Library
+from .ops import Inputs
 
 SHAPE = (256, 1000)
 
@@ -41,26 +42,30 @@ class Errors:
     ulp: dict[str, float | None]
 
 
-def _error(library: Library, cell: Cell, logits: np.ndarray) -> float | None:
-    inputs = inputs_from(logits, cell)
-    judged = judge(cell, inputs)
-    if judged is None:
-        return None
-    try:
+def _ulp(
+    judged: Judge, ours: Library, peers: list[Library], cell: Cell, inputs: Inputs
+) -> dict[str, float | None]:
+    def error(library: Library) -> float:
         return judged.max_ulp(library.result(cell, library.call(cell, inputs)))
-    except Exception:  # whatever a foreign library raises means that it cannot do this
-        return None
+
+    ulp: dict[str, float | None] = {ours.name: error(ours)}
+    for peer in peers:
+        try:
+            ulp[peer.name] = error(peer)
+        except Exception:  # whatever a foreign library raises means that it cannot do this
+            ulp[peer.name] = None
+    return ulp
 
 
-def errors(libraries: Iterable[Library], dtypes: Iterable[str] = DTYPES) -> list[Errors]:
+def errors(ours: Library, peers: list[Library], dtypes: Iterable[str] = DTYPES) -> list[Errors]:
     """Every operation and dtype on every kind of input."""
-    libraries = list(libraries)
     table = []
     for op in OPS_IN_ORDER:
         for dtype in dtypes:
             cell = Cell(op, SHAPE, dtype, -1)
             for kind, make in HARD.items():
-                logits = make(np.random.default_rng(SEED))
-                ulp = {library.name: _error(library, cell, logits) for library in libraries}
-                table.append(Errors(op, dtype, kind, ulp))
+                inputs = inputs_from(make(np.random.default_rng(SEED)), cell)
+                if judged := judge(cell, inputs):
+                    ulp = _ulp(judged, ours, peers, cell, inputs)
+                    table.append(Errors(op, dtype, kind, ulp))
     return table

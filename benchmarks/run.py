@@ -10,13 +10,17 @@ from .libraries import Library
 from .measure import Effort, Pairs, pairs
 from .record import Comparison, Record
 
+PLAINLY_WRONG = 1000  # ULP; no rounding explains as much in any of our results
+
 
 def measure(cell: Cell, ours: Library, peers: list[Library], effort: Effort) -> Record:
     """Time and judge the cell. A peer that cannot do it is recorded with its reason."""
     inputs = inputs_of(cell)
     judged = judge(cell, inputs)
     our_call = ours.call(cell, inputs)
-    our_result = ours.result(cell, our_call)
+    our_ulp = judged.max_ulp(ours.result(cell, our_call)) if judged else None
+    if our_ulp is not None and our_ulp > PLAINLY_WRONG:
+        raise ArithmeticError(f"{cell.name} is off by {our_ulp:g} ULP; its time means nothing")
     taken: list[Pairs] = []
 
     def against(other) -> Pairs:
@@ -44,7 +48,7 @@ def measure(cell: Cell, ours: Library, peers: list[Library], effort: Effort) -> 
         cell,
         seconds=float(np.median(ours_seconds)),
         cycles=float(np.median(np.concatenate(clocked))) if clocked else None,
-        ulp=judged.max_ulp(our_result) if judged else None,
+        ulp=our_ulp,
         copy=copy,
         one_exp=one_exp,
         peers=compared,

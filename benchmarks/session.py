@@ -10,8 +10,10 @@ from . import goals, hard_inputs, import_time, machine, measure
 from .cell import Cell
 from .grid import COMMON_DTYPES, DTYPES, Group, groups
 from .libraries import Library, load_ours, load_peers
+from .markdown import duration
 from .record import Record
-from .report import Results, duration, markdown
+from .report import markdown
+from .results import Results
 from .run import measure as measure_cell
 
 
@@ -42,7 +44,7 @@ def run(
             results.groups[group.title] = records
     if not words:
         short = quick or headline_only
-        results.errors = hard_inputs.errors(libraries, COMMON_DTYPES if short else DTYPES)
+        results.errors = hard_inputs.errors(ours, peers, COMMON_DTYPES if short else DTYPES)
         results.imports = _imports([ours] if short else libraries)
     _write(results, grid, output)
 
