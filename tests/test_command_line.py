@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastsoftmax
-from fastsoftmax._command_line import blocks, main, output, progress
+from fastsoftmax._command_line import blocks, main, npy, output, progress
 
 FUNCTIONS = {
     "softmax": fastsoftmax.softmax,
@@ -151,6 +151,24 @@ def test_a_nan_that_came_in_is_not_told(source, target, capsys):
     np.save(source, np.full((5, 2), np.nan))
     assert run("softmax", source, target) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on a process's own memory")
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_file_larger_than_memory(axis, source, target):
+    rows, columns = 1 << 14, 1 << 13
+    with open(source, "wb") as file:  # 512 MB of zeros that take no space on the disk
+        npy.Header((rows, columns), False, np.dtype(np.float32)).write(file)
+        file.truncate(file.tell() + 4 * rows * columns)
+    # Mapped files do not count as data; these 400 MB are for the interpreter, NumPy and the pieces.
+    before = "import resource; resource.setrlimit(resource.RLIMIT_DATA, 2 * (400 << 20,))"
+    one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # each more takes memory of its own
+    words = ["logsumexp", source, target, "--axis", axis]
+    process = in_process(words, before=before, env=one_thread)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    expected = np.full((columns, rows)[axis], np.log((rows, columns)[axis]), np.float32)
+    np.testing.assert_allclose(np.load(target), expected, rtol=1e-6)
 
 
 # Input that is refused
