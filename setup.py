@@ -11,8 +11,8 @@
     optimisation. And never -ffast-math, which at link time switches a whole process to flush-to-zero.
 """
 
-import os
 import sysconfig
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy
@@ -48,10 +48,18 @@ GCC_FLAGS = [
     "-fno-math-errno",
     "-fno-lto",
     "-fvisibility=hidden",
+    "-Wno-maybe-uninitialized",  # gcc 12 says it of its own intrinsics headers
 ]
 MSVC_FLAGS = ["/std:c++17", "/O2", "/fp:precise"]
 
 SOURCE = "src/fastsoftmax"
+DIRECTIVES = {
+    "language_level": "3",
+    "cdivision": True,  # division as C has it: no check, no exception, on every number of a kernel
+    "boundscheck": False,
+    "wraparound": False,
+    "freethreading_compatible": True,
+}
 
 
 def machine() -> str:
@@ -61,33 +69,30 @@ def machine() -> str:
 
 
 def extensions() -> list[Extension]:
-    """One kernel extension per target this machine's family can run, and the detection of CPU and system."""
-    directives = {"freethreading_compatible": True}
-    built = cythonize(
-        [Extension("fastsoftmax._cpu", [f"{SOURCE}/_cpu.pyx"], language="c++")],
+    """One kernel extension per target of this machine's family, and the detection of CPU and system."""
+    found = cythonize(
+        [Extension("fastsoftmax._cpu", [f"{SOURCE}/_cpu.pyx"], language="c++", include_dirs=[SOURCE])],
         build_dir="build/cython/cpu",
-        compiler_directives=directives,
+        include_path=["src"],
+        compiler_directives=DIRECTIVES,
     )
     for name, target in TARGETS.items():
         if machine() not in target.machines:
             continue
-        extension = Extension(
-            f"fastsoftmax._kernels_{name}",
-            [f"{SOURCE}/_kernels.pyx"],
-            language="c++",
-            include_dirs=[numpy.get_include(), f"{SOURCE}/simd"],
-            define_macros=[(target.macro, "1"), ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-            depends=[f"{SOURCE}/simd/{header}" for header in sorted(os.listdir(f"{SOURCE}/simd"))],
+        (extension,) = cythonize(
+            [Extension(f"fastsoftmax._kernels_{name}", [f"{SOURCE}/_kernels.pyx"], language="c++")],
+            build_dir=f"build/cython/{name}",
+            include_path=["src"],
+            compiler_directives=DIRECTIVES,
+        )
+        extension.include_dirs = [numpy.get_include(), SOURCE, f"{SOURCE}/simd"]
+        extension.define_macros = [(target.macro, "1"), ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+        extension.depends = sorted(
+            str(path) for suffix in ("*.hpp", "*.pxd") for path in Path(SOURCE).rglob(suffix)
         )
         extension.target = target
-        built += cythonize(
-            [extension],
-            build_dir=f"build/cython/{name}",
-            compiler_directives=directives,
-            show_all_warnings=False,
-        )
-        built[-1].target = target
-    return built
+        found.append(extension)
+    return found
 
 
 class BuildKernels(build_ext):
@@ -100,7 +105,7 @@ class BuildKernels(build_ext):
         if target is not None:
             ext.extra_compile_args += target.msvc if msvc else target.gcc
         if not msvc:
-            ext.extra_link_args = ["-fno-lto", "-Wl,-s"] if os.name == "posix" and not os.uname().sysname == "Darwin" else []
+            ext.extra_link_args = ["-fno-lto"]
         super().build_extension(ext)
 
 

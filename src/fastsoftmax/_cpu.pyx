@@ -1,4 +1,3 @@
-# cython: language_level=3, embedsignature=False
 """Ask CPU and operating system which compiled targets can run here. Built with baseline flags, imported first."""
 
 cdef extern from "simd/detect.hpp" namespace "detect" nogil:

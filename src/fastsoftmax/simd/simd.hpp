@@ -3,7 +3,7 @@
 // (a) A vector is 64 bytes on every target: 16 float or 8 double lanes, held in one AVX-512, two AVX2 or four NEON
 //     registers, or in a plain array. The kernels never learn which, so the order of every sum, and with it every bit
 //     of the result, is the same on all of them; and the narrow targets get independent chains for their fma units.
-// (b) Only function templates: Cython writes explicit template arguments (`load<float>(p)`), which overloads reject.
+// (b) Only function templates: Cython deduces T itself and writes it out (`load<float>(p)`), which overloads reject.
 // (c) Everything has internal linkage (an anonymous namespace): otherwise the linker could keep the AVX-512 copy of an
 //     inline function and call it from the baseline.
 // (d) `fma` rounds once where `has_fma` is true and twice where it is not; the algorithms ask `has_fma` where that
@@ -39,6 +39,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #if defined(FASTSOFTMAX_AVX512)
 #include "avx512.hpp"
@@ -49,3 +50,18 @@
 #else
 #include "generic.hpp"
 #endif
+
+namespace simd {
+namespace {
+
+// The low bits of an integer as a number of the first argument's type: an exponent field, ready for add_bits.
+template <class T> inline T from_bits(T, long long value) {
+    std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t> bits;
+    bits = static_cast<decltype(bits)>(value);
+    T x;
+    std::memcpy(&x, &bits, sizeof(T));
+    return x;
+}
+
+}  // namespace
+}  // namespace simd

@@ -1,0 +1,447 @@
+"""Rows: the reduced axis is contiguous.
+
+(a) A row that fits the level-2 cache beside its result is read for its maxima, turned into terms that are stored and
+    summed, and scaled in place. A longer one is read twice instead: states block by block, then the terms again, because
+    there storing and reloading costs more than a second exponential.
+(b) Both give the same bits: a block's terms always refer to the block's own largest element, and scaling by powers of
+    two is exact.
+(c) A row whose largest element is not finite, or that holds a nan, takes `special_*`, which follow the table of special
+    values. `maximum` drops a nan, the sum does not: a sum that is nan means that a nan came in.
+(d) Every SIGNAL_PERIOD elements Ctrl-C is looked for.
+"""
+
+from libc.math cimport INFINITY, NAN
+
+from fastsoftmax.simd cimport (
+    broadcast, fma, keep_first, load, load_partial, maximum, reduce_add, reduce_max, select_equal, store,
+    store_partial, stream, stream_fence, vec,
+)
+from fastsoftmax.sums cimport (
+    BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, log_sum_beside_maximum, merge, merge_beside_maximum,
+    no_terms, no_terms_beside_maximum, power_of_two, reciprocal,
+)
+from fastsoftmax.vector_math cimport (
+    accumulate, exponent_bits, exponential_term, lowest, real, scale_of, shift_limit, total,
+)
+
+cdef extern from "Python.h" nogil:
+    pass
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+cdef enum:
+    RESIDENT_BYTES = 524288  # a row of this size and its result share a level-2 cache of 1 MiB
+    RESIDENT_BLOCKS = 128  # of float32; half as many are used for float64
+    SIGNAL_PERIOD = 1048576
+
+
+cdef inline Py_ssize_t lanes(real unused) noexcept nogil:
+    return 64 // <Py_ssize_t>sizeof(real)
+
+
+cdef inline int hear_signals() except -1 nogil:
+    with gil:
+        return PyErr_CheckSignals()
+
+
+cdef inline bint any_nan(const real* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if x[i] != x[i]:
+            return True
+    return False
+
+
+cdef inline void fill(real* y, Py_ssize_t n, real value) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        y[i] = value
+
+
+cdef inline bint is_finite(real x) noexcept nogil:
+    return x - x == 0
+
+
+# One block.
+
+
+cdef inline real block_maximum(const real* x, Py_ssize_t n) noexcept nogil:
+    """The largest of x[:n]; a nan is passed over, and -inf is the result if nothing else is there."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] a, b, c, d
+    a = b = c = d = broadcast(<real>-INFINITY)
+    while i + 4 * width <= n:
+        a = maximum(load(x + i), a)
+        b = maximum(load(x + i + width), b)
+        c = maximum(load(x + i + 2 * width), c)
+        d = maximum(load(x + i + 3 * width), d)
+        i += 4 * width
+    while i + width <= n:
+        b = maximum(load(x + i), b)
+        i += width
+    if i < n:
+        a = maximum(load_partial(x + i, n - i, <real>-INFINITY), a)
+    return reduce_max(maximum(maximum(a, b), maximum(c, d)))
+
+
+cdef inline const real* shifted(const real* x, Py_ssize_t n, real shift, real* buffer) noexcept nogil:
+    """x itself, or x - shift in the buffer where the row's maximum is too large for the exponential's range reduction."""
+    cdef Py_ssize_t i
+    if shift == 0:
+        return x
+    for i in range(n):
+        buffer[i] = x[i] - shift
+    return buffer
+
+
+cdef inline vec[real] term_at(
+    const real* x, real* y, Py_ssize_t i, Py_ssize_t n, vec[real] floor, vec[real] K_bits, vec[real] largest,
+    bint beside_maximum, vec[real]* ties,
+) noexcept nogil:
+    """The terms of one vector of x[:n] at i < n, zero beyond n. Stored to y if y is given; the maxima only counted if asked."""
+    cdef Py_ssize_t left = n - i
+    cdef vec[real] values, terms
+    cdef vec[real] zero = broadcast(<real>0)
+    if left >= lanes(<real>0):
+        values = load(x + i)
+        terms = exponential_term(values, floor, K_bits)
+        if y != NULL:
+            store(y + i, terms)
+    else:
+        values = load_partial(x + i, left, <real>-INFINITY)
+        terms = keep_first(exponential_term(values, floor, K_bits), left)
+        if y != NULL:
+            store_partial(y + i, terms, left)
+    if beside_maximum:
+        ties[0] = ties[0] + select_equal(values, largest, broadcast(<real>1), zero)
+        terms = select_equal(values, largest, zero, terms)
+    return terms
+
+
+cdef inline void sum_block(
+    const real* x, real* y, Py_ssize_t n, real largest, bint beside_maximum, double* high, double* low, double* ties,
+) noexcept nogil:
+    """Sum the terms of a block, in the one order of summation, relative to its largest element."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] floor = broadcast(largest - lowest(<real>0))
+    cdef vec[real] K_bits = exponent_bits(<real>0, scale_of(largest))
+    cdef vec[real] top = broadcast(largest)
+    cdef vec[real] count = broadcast(<real>0)
+    cdef vec[double] first = broadcast(0.0)
+    cdef vec[double] second = broadcast(0.0)
+    while i < n:
+        accumulate(term_at(x, y, i, n, floor, K_bits, top, beside_maximum, &count), &first, &second)
+        i += width
+    total(<real>0, first, second, high, low)
+    if beside_maximum:
+        ties[0] = reduce_add(count)
+
+
+cdef inline void scale_block(real* y, Py_ssize_t n, real factor, real high, real low) noexcept nogil:
+    """y[:n] = factor * y * (high + low), rounded once. The factor is a power of two."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] scale = broadcast(factor)
+    cdef vec[real] a = broadcast(high)
+    cdef vec[real] b = broadcast(low)
+    cdef vec[real] terms
+    if factor != 1:
+        while i + width <= n:
+            terms = load(y + i) * scale
+            store(y + i, fma(terms, a, terms * b))
+            i += width
+    else:
+        while i + width <= n:
+            terms = load(y + i)
+            store(y + i, fma(terms, a, terms * b))
+            i += width
+    if i < n:
+        terms = load_partial(y + i, n - i, <real>0) * scale
+        store_partial(y + i, fma(terms, a, terms * b), n - i)
+
+
+cdef inline void quotients(
+    const real* x, real* y, Py_ssize_t n, real largest, real high, real low, bint past_caches
+) noexcept nogil:
+    """y[:n] = the terms of x, relative to the row's largest, times (high + low)."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t head
+    cdef vec[real] floor = broadcast(largest - lowest(<real>0))
+    cdef vec[real] K_bits = exponent_bits(<real>0, scale_of(largest))
+    cdef vec[real] a = broadcast(high)
+    cdef vec[real] b = broadcast(low)
+    cdef vec[real] terms
+    if past_caches:
+        head = <Py_ssize_t>((<size_t>0 - <size_t>y) % 64) // <Py_ssize_t>sizeof(real)
+        head = head if head < n else n
+        terms = exponential_term(load_partial(x, head, <real>0), floor, K_bits)
+        store_partial(y, fma(terms, a, terms * b), head)
+        i = head
+        while i + width <= n:
+            terms = exponential_term(load(x + i), floor, K_bits)
+            stream(y + i, fma(terms, a, terms * b))
+            i += width
+    while i + width <= n:
+        terms = exponential_term(load(x + i), floor, K_bits)
+        store(y + i, fma(terms, a, terms * b))
+        i += width
+    if i < n:
+        terms = exponential_term(load_partial(x + i, n - i, <real>0), floor, K_bits)
+        store_partial(y + i, fma(terms, a, terms * b), n - i)
+
+
+cdef inline void differences(const real* x, real* y, Py_ssize_t n, real largest, real log_sum) noexcept nogil:
+    """y[:n] = (x - largest) - log_sum."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] top = broadcast(largest)
+    cdef vec[real] logarithm = broadcast(log_sum)
+    while i + width <= n:
+        store(y + i, (load(x + i) - top) - logarithm)
+        i += width
+    if i < n:
+        store_partial(y + i, (load_partial(x + i, n - i, <real>0) - top) - logarithm, n - i)
+
+
+# One row.
+
+
+cdef inline bint special_softmax(const real* x, real* y, Py_ssize_t n) noexcept nogil:
+    """A row whose largest element is infinite has no softmax. True if that makes the row's first nan."""
+    cdef bint made_nan = not any_nan(x, n)
+    fill(y, n, <real>NAN)
+    return made_nan
+
+
+cdef inline bint special_log_softmax(const real* x, real* y, Py_ssize_t n, real largest) noexcept nogil:
+    """Elements equal to an infinite largest have no logarithm of a probability; beside +inf the others have -inf."""
+    cdef Py_ssize_t i
+    if any_nan(x, n):
+        fill(y, n, <real>NAN)
+        return False
+    for i in range(n):
+        y[i] = <real>NAN if x[i] == largest else <real>(-INFINITY)
+    return True
+
+
+cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogil:
+    """A row that fits the cache. True if it made a nan where none came in."""
+    cdef real maxima[RESIDENT_BLOCKS]
+    cdef real buffer[BLOCK]
+    cdef Py_ssize_t start, length, block
+    cdef real largest = -INFINITY
+    cdef real shift, high, low
+    cdef double unused
+    cdef Terms state, part
+    for block in range((n + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        maxima[block] = block_maximum(x + start, n - start if n - start < BLOCK else BLOCK)
+        if maxima[block] > largest:
+            largest = maxima[block]
+    if not is_finite(largest):
+        return special_softmax(x, y, n)
+    shift = largest if not -shift_limit(<real>0) <= largest <= shift_limit(<real>0) else <real>0
+    state = no_terms(<real>0)
+    for block in range((n + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        length = n - start if n - start < BLOCK else BLOCK
+        maxima[block] = block_scale_maximum(maxima[block] - shift)
+        part.K = scale_of(maxima[block])
+        sum_block(
+            shifted(x + start, length, shift, buffer), y + start, length, maxima[block], False,
+            &part.high, &part.low, &unused,
+        )
+        merge(&state, part)
+    if state.high != state.high:
+        fill(y, n, <real>NAN)
+        return False
+    reciprocal(<real>0, state, &high, &low)
+    for block in range((n + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        length = n - start if n - start < BLOCK else BLOCK
+        scale_block(
+            y + start, length, <real>power_of_two(scale_of(maxima[block]) - state.K), high, low
+        )
+    return False
+
+
+cdef inline int sum_terms(const real* x, Py_ssize_t n, real shift, Terms* state, real* largest) except -1 nogil:
+    """The state and the largest element of a row of any length."""
+    cdef real buffer[BLOCK]
+    cdef const real* values
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    cdef real top
+    cdef double unused
+    cdef Terms part
+    largest[0] = -INFINITY
+    state[0] = no_terms(<real>0)
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        values = shifted(x + start, length, shift, buffer)
+        top = block_maximum(values, length)
+        if top > largest[0]:
+            largest[0] = top
+        if top <= shift_limit(<real>0):
+            top = block_scale_maximum(top)
+            part.K = scale_of(top)
+            sum_block(values, NULL, length, top, False, &part.high, &part.low, &unused)
+            merge(state, part)
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    return 0
+
+
+cdef inline int long_softmax_row(
+    const real* x, real* y, Py_ssize_t n, bint past_caches, bint* made_nan
+) except -1 nogil:
+    """A row that does not fit the cache: its state first, then the terms once more."""
+    cdef real buffer[BLOCK]
+    cdef real largest, shift, high, low
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    cdef Terms state
+    shift = 0
+    sum_terms(x, n, shift, &state, &largest)
+    if not is_finite(largest):
+        made_nan[0] |= special_softmax(x, y, n)
+        return 0
+    if not -shift_limit(<real>0) <= largest <= shift_limit(<real>0):
+        shift = largest
+        sum_terms(x, n, shift, &state, &largest)
+    if state.high != state.high:
+        fill(y, n, <real>NAN)
+        return 0
+    reciprocal(<real>0, state, &high, &low)
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        quotients(
+            shifted(x + start, length, shift, buffer), y + start, length, largest, high, low, past_caches
+        )
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    if past_caches:
+        stream_fence()
+    return 0
+
+
+cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* logarithm) except -1 nogil:
+    """The largest element of a row and the logarithm of the sum of e^(x - largest): nan if the row holds a nan.
+
+    An infinite largest element is told as it is, without a logarithm.
+    """
+    cdef real buffer[BLOCK]
+    cdef const real* values
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    cdef real top, shift
+    cdef TermsBesideMaximum state, part
+    largest[0] = -INFINITY
+    if n <= BLOCK:
+        largest[0] = block_maximum(x, n)
+    else:
+        while start < n:
+            top = block_maximum(x + start, n - start if n - start < BLOCK else BLOCK)
+            if top > largest[0]:
+                largest[0] = top
+            start += BLOCK
+            if start % SIGNAL_PERIOD == 0:
+                hear_signals()
+    if not is_finite(largest[0]):
+        return 0
+    shift = largest[0] if not -shift_limit(<real>0) <= largest[0] <= shift_limit(<real>0) else <real>0
+    state = no_terms_beside_maximum(<real>0)
+    start = 0
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        values = shifted(x + start, length, shift, buffer)
+        top = largest[0] - shift if n <= BLOCK else block_scale_maximum(block_maximum(values, length))
+        part.largest = top
+        sum_block(values, NULL, length, top, True, &part.high, &part.low, &part.ties)
+        if n <= BLOCK:
+            state = part
+        else:
+            merge_beside_maximum(<real>0, &state, part)
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    logarithm[0] = log_sum_beside_maximum(<real>0, state)
+    return 0
+
+
+cdef inline int log_softmax_row(const real* x, real* y, Py_ssize_t n, bint* made_nan) except -1 nogil:
+    cdef real largest
+    cdef double logarithm = 0.0
+    log_sum(x, n, &largest, &logarithm)
+    if not is_finite(largest):
+        made_nan[0] |= special_log_softmax(x, y, n, largest)
+    elif logarithm != logarithm:
+        fill(y, n, <real>NAN)
+    else:
+        differences(x, y, n, largest, <real>logarithm)
+    return 0
+
+
+cdef inline int logsumexp_row(const real* x, real* y, Py_ssize_t n) except -1 nogil:
+    cdef real largest
+    cdef double logarithm = 0.0
+    log_sum(x, n, &largest, &logarithm)
+    if not is_finite(largest):
+        y[0] = <real>NAN if any_nan(x, n) else largest
+    elif logarithm != logarithm:
+        y[0] = NAN
+    else:
+        y[0] = <real>(<double>largest + logarithm)
+    return 0
+
+
+# All rows.
+
+
+cdef inline int softmax_rows(
+    const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
+) except -1 nogil:
+    cdef Py_ssize_t row
+    cdef Py_ssize_t since = 0
+    for row in range(outer):
+        if n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES:
+            made_nan[0] |= softmax_row(x + row * n, y + row * n, n)
+        else:
+            long_softmax_row(x + row * n, y + row * n, n, past_caches, made_nan)
+        since += n
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
+    return 0
+
+
+cdef inline int log_softmax_rows(
+    const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+) except -1 nogil:
+    cdef Py_ssize_t row
+    cdef Py_ssize_t since = 0
+    for row in range(outer):
+        log_softmax_row(x + row * n, y + row * n, n, made_nan)
+        since += n
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
+    return 0
+
+
+cdef inline int logsumexp_rows(const real* x, real* y, Py_ssize_t outer, Py_ssize_t n) except -1 nogil:
+    cdef Py_ssize_t row
+    cdef Py_ssize_t since = 0
+    for row in range(outer):
+        logsumexp_row(x + row * n, y + row, n)
+        since += n
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
+    return 0

@@ -1,0 +1,37 @@
+"""Cython's view of the vector vocabulary; `simd/simd.hpp` states what each word means."""
+
+cdef extern from "simd.hpp" namespace "simd" nogil:
+    const bint has_fma
+
+    cdef cppclass vec[T]:
+        vec() noexcept
+        vec[T] operator+(vec[T]) noexcept
+        vec[T] operator-(vec[T]) noexcept
+        vec[T] operator*(vec[T]) noexcept
+        vec[T] operator/(vec[T]) noexcept
+
+    vec[T] load[T](const T* p) noexcept
+    void store[T](T* p, vec[T] v) noexcept
+    vec[T] load_partial[T](const T* p, Py_ssize_t k, T fill) noexcept
+    void store_partial[T](T* p, vec[T] v, Py_ssize_t k) noexcept
+    void stream[T](T* p, vec[T] v) noexcept
+    void stream_fence() noexcept
+    vec[T] broadcast[T](T x) noexcept
+    vec[T] fma[T](vec[T] a, vec[T] b, vec[T] c) noexcept
+    vec[T] maximum[T](vec[T] a, vec[T] b) noexcept
+    vec[T] select_equal[T](vec[T] a, vec[T] b, vec[T] x, vec[T] y) noexcept
+    vec[T] select_less[T](vec[T] a, vec[T] b, vec[T] x, vec[T] y) noexcept
+    vec[T] keep_first[T](vec[T] v, Py_ssize_t k) noexcept
+    vec[float] shift_20 "simd::shift_bits<float, 20>"(vec[float] v) noexcept
+    vec[double] shift_48 "simd::shift_bits<double, 48>"(vec[double] v) noexcept
+    vec[T] add_bits[T](vec[T] a, vec[T] b) noexcept
+    vec[T] sub_bits[T](vec[T] a, vec[T] b) noexcept
+    vec[T] lookup[T](const T* table, vec[T] v) noexcept
+    vec[double] exponent(vec[double] v) noexcept
+    vec[double] mantissa(vec[double] v) noexcept
+    T reduce_add[T](vec[T] v) noexcept
+    T reduce_max[T](vec[T] v) noexcept
+    vec[double] widen_low(vec[float] v) noexcept
+    vec[double] widen_high(vec[float] v) noexcept
+    vec[float] narrow(vec[double] low, vec[double] high) noexcept
+    T from_bits[T](T unused, long long bits) noexcept
