@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import zip_longest
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
+
+_REAL_SCALARS = (bool, int, float)
+_SCALARS = (*_REAL_SCALARS, complex)
 
 # By type character: float16 computes in float32. longdouble has no entry even where it is as wide
 # as float64.
@@ -48,7 +52,9 @@ def settle_array(x: Any, name: str) -> tuple[Array, Mask | None]:
     array = x if type(x) is np.ndarray else np.asarray(x)
     if array.dtype.kind not in "fiubc" and not _is_bfloat16(array.dtype):
         raise TypeError(f"{name} must hold real or complex numbers, not {array.dtype}")
-    return array, ~np.ma.getmaskarray(x) if is_masked(x) else None
+    if array is x or not is_masked(x):
+        return array, None
+    return array, ~np.ma.getmaskarray(x)
 
 
 def as_masked(result: Array, x: Any) -> Any:
@@ -59,6 +65,8 @@ def as_masked(result: Array, x: Any) -> Any:
 def settle_dtype(given: DType, dtype: DTypeLike | None) -> DType:
     """The native dtype of the result, for input of dtype `given` and the option `dtype`."""
     if dtype is None:
+        if given.char in _COMPUTE_DTYPES and given.isnative:
+            return given
         if given.kind in "fc":
             return np.dtype(given.char)
         return given if given.kind == "V" else _FLOAT64
@@ -83,6 +91,32 @@ def compute_dtype(result: DType) -> DType | None:
 def real_dtype(dtype: DType) -> DType:
     """The real counterpart of a complex dtype; any other dtype itself."""
     return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
+
+
+def promote(a: Any, array: Array, b: Any, weights: Array) -> DType:
+    """The common dtype of the arguments a and b, given with their arrays; Python scalars are weak."""
+    # NumPy lets a real Python scalar turn bfloat16 into float64.
+    if _is_bfloat16(array.dtype) and type(b) in _REAL_SCALARS:
+        return array.dtype
+    if _is_bfloat16(weights.dtype) and type(a) in _REAL_SCALARS:
+        return weights.dtype
+    return np.result_type(
+        a if type(a) in _SCALARS else array.dtype, b if type(b) in _SCALARS else weights.dtype
+    )
+
+
+def broadcast(array: Array, weights: Array) -> tuple[Array, Array]:
+    """Views of a and b in their common shape. NumPy's own function stops at 32 axes."""
+    if array.shape == weights.shape:
+        return array, weights
+    shape = []
+    for m, n in zip_longest(reversed(array.shape), reversed(weights.shape), fillvalue=1):
+        if m != n and m != 1 and n != 1:
+            raise ValueError(
+                f"a of shape {array.shape} and b of shape {weights.shape} do not broadcast"
+            )
+        shape.append(n if m == 1 else m)
+    return np.broadcast_to(array, shape[::-1]), np.broadcast_to(weights, shape[::-1])
 
 
 def _settle_one_axis(axis: Any, ndim: int) -> int:

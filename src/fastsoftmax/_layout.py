@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # copy in cache.
 BOX = 1 << 16
 
+# The same for kernels that are NumPy code, for they make ten temporaries or so.
+SMALL_BOX = 1 << 14
+
 # A slice longer than a box whose neighbours lie side by side in memory: so many of them fill a
 # cache line of float32, and they are packed together as long as the box does not exceed LARGE_BOX.
 NEIGHBOURS = 16
@@ -65,12 +68,23 @@ def memory_order(x: Array) -> tuple[int, ...]:
 
 def allocate_like(x: Array, dtype: DType) -> Array:
     """A new array of x's shape and memory order, without holes."""
+    flags = x.flags
+    if flags.c_contiguous or flags.f_contiguous:
+        return np.empty(x.shape, dtype, "C" if flags.c_contiguous else "F")
     order = memory_order(x)
-    if order == tuple(range(x.ndim)):
-        return np.empty(x.shape, dtype)
     place = {axis: position for position, axis in enumerate(order)}
     block: Array = np.empty([x.shape[axis] for axis in order], dtype)
     return block.transpose([place[axis] for axis in range(x.ndim)])
+
+
+def whole_block(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """(outer, n, inner) of a C-contiguous array of this shape; None if its reduced axes lie apart."""
+    if not axes:
+        return 1, 1, prod(shape)
+    first, last = axes[0], axes[-1] + 1
+    if last - first != len(axes):
+        return None
+    return prod(shape[:first]), prod(shape[first:last]), prod(shape[last:])
 
 
 def block_order(x: Array, axes: tuple[int, ...], rows: bool = False) -> Order:
@@ -87,23 +101,24 @@ def block_order(x: Array, axes: tuple[int, ...], rows: bool = False) -> Order:
     return Order(single + tuple(axis for axis in long if axis not in axes), axes, ())
 
 
-def boxes(order: Order, shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
-    """Cut an array of this shape, already in block order, into boxes: indices of views of it.
+def boxes(order: Order, shape: tuple[int, ...], size: int) -> Iterator[tuple[Any, ...]]:
+    """Cut an array of this shape, in block order, into boxes: indices of views of it.
 
-    The innermost kept axes are taken whole as long as they fit, one axis is cut into even parts,
-    and the axes before that one are taken an index at a time.
+    A box has at most `size` elements, or else one slice or a few neighbours. The innermost kept
+    axes are taken whole as long as they fit, one axis is cut into even parts, and the axes before
+    that one are taken an index at a time.
     """
     first, last = len(order.outer), len(order.outer) + len(order.reduced)
     kept = [*range(first), *range(last, len(shape))]
     elements = length = prod(shape[first:last])
     box = [slice(None)] * len(shape)
-    while kept and elements * shape[kept[-1]] <= BOX:
+    while kept and elements * shape[kept[-1]] <= size:
         elements *= shape[kept.pop()]
     if not kept:
         yield (*box, ...)
         return
     cut = kept.pop()
-    step = BOX // elements
+    step = size // elements
     if elements == length and cut >= last:
         step = max(step, min(NEIGHBOURS, LARGE_BOX // length))
     parts = -(-shape[cut] // max(step, 1))
@@ -122,9 +137,9 @@ def block_shape(order: Order, shape: tuple[int, ...]) -> tuple[int, int, int]:
     return prod(shape[:first]), prod(shape[first:last]), prod(shape[last:])
 
 
-def overlaps(out: Array, x: Any) -> bool:
+def overlaps(out: Array, x: Array) -> bool:
     """Whether writing `out` could change an element of x that belongs to another place."""
-    if not np.may_share_memory(out, x):
+    if out is x or not np.may_share_memory(out, x):
         return False
     same_elements = (
         out.__array_interface__["data"] == x.__array_interface__["data"]

@@ -45,16 +45,16 @@ def normalize(
         result = allocate_like(array, result_dtype)
     else:
         result = settle_out(out, shape, result_dtype)
-    if any(shape[each] == 0 for each in axes):
-        raise ValueError("zero-size array to reduction operation maximum which has no identity")
 
     compute = compute_dtype(result_dtype)
     if array.size == 0:
+        if any(shape[each] == 0 for each in axes):
+            raise ValueError("zero-size array to reduction operation maximum which has no identity")
         invalid = False
     elif compute is None:
         invalid = normalize_by_formula(formula, fill, array, axes, inside, result_dtype, result)
     elif inside is None:
-        invalid = run(kernel, axes, compute, (array,), (result,))
+        invalid = run(kernel, axes, compute, (array,), (result,), fresh=out is None)
     else:
         kernel = masked(kernel, fill)
         invalid = run(kernel, axes, compute, (array,), (result,), mask=inside, consumed=True)
@@ -63,6 +63,6 @@ def normalize(
 
     if out is not None:
         return out
-    if is_masked(x):
+    if array is not x and is_masked(x):
         return as_masked(result, x)
     return result if result.ndim else result[()]

@@ -52,7 +52,7 @@ def normalize_by_formula(
         if inside is not None:
             x[~inside] = -np.inf
             x[np.broadcast_to(~inside.any(axis=axes, keepdims=True), x.shape)] = 0
-        result = formula(x, axes)
+        result = np.asarray(formula(x, axes))
         if inside is not None:
             result[~inside] = fill
         np.copyto(out, result, casting="same_kind")
@@ -71,6 +71,11 @@ def _rows(x: Array, axes: tuple[int, ...]) -> Array:
     return x.transpose([*kept, *axes]).reshape(shape)
 
 
+def _weigh(terms: Array, b: Array) -> Array:
+    """b * terms; a weight of 1 leaves a term as it is, which complex multiplication by 1 may not."""
+    return np.where(b == 0, 0, np.where(b == 1, terms, b * terms))
+
+
 def _shifted(a: Array, b: Array) -> tuple[Array, Array]:
     """log(s) and the sign of s = sum(b * exp(a)) along rows, shifted by the largest real part.
 
@@ -79,7 +84,7 @@ def _shifted(a: Array, b: Array) -> tuple[Array, Array]:
     rows = np.arange(len(a))
     dominant = a.real.argmax(axis=1)
     origin, weight = a[rows, dominant], b[rows, dominant]
-    terms = b * np.exp(a - origin[:, np.newaxis])
+    terms = _weigh(np.exp(a - origin[:, np.newaxis]), b)
     terms[rows, dominant] = 0
     rest = terms.sum(axis=1) / weight
     sign = np.sign(1 + rest) * np.sign(weight)
@@ -90,7 +95,7 @@ def _shifted(a: Array, b: Array) -> tuple[Array, Array]:
 
 def _direct(a: Array, b: Array) -> tuple[Array, Array]:
     """The same without the shift, which leaves infinite terms to the rules of C99."""
-    total = np.where(b == 0, 0, b * np.exp(a)).sum(axis=1)
+    total = _weigh(np.exp(a), b).sum(axis=1)
     return np.log(total if np.iscomplexobj(a) else np.abs(total)), np.sign(total)
 
 

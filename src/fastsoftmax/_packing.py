@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._layout import block_order, block_shape, boxes, overlaps
+from ._layout import (
+    BOX,
+    SMALL_BOX,
+    block_order,
+    block_shape,
+    boxes,
+    overlaps,
+    whole_block,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +43,15 @@ if TYPE_CHECKING:
 _BOOL = np.dtype(np.bool_)
 
 
+def _fits(array: Array, dtype: DType) -> bool:
+    """Whether a kernel that computes in this dtype takes the array as it is."""
+    given = array.dtype
+    if given is not dtype and not (given.num == dtype.num and given.isnative):
+        return False
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
+
+
 class _Operand:
     """One array of a call in block order, with the scratch block its boxes are packed in."""
 
@@ -44,16 +61,6 @@ class _Operand:
         self.array = array.transpose(order.axes)
         self.dtype = dtype
         self.scratch: Array | None = None
-
-    def fits(self, part: Array) -> bool:
-        """Whether a kernel takes this part of the array as it is."""
-        flags = part.flags
-        return (
-            part.dtype.num == self.dtype.num
-            and part.dtype.isnative
-            and flags.c_contiguous
-            and flags.aligned
-        )
 
     def room(self, shape: tuple[int, ...]) -> Array:
         """A scratch block of this shape. The first box is the largest."""
@@ -86,6 +93,7 @@ def run(
     mask: Mask | None = None,
     rows: bool = False,
     consumed: bool = False,
+    fresh: bool = False,
 ) -> bool:
     """Call the kernel on blocks of the arrays until all of them are done.
 
@@ -109,30 +117,55 @@ def run(
         of its temporaries.
     consumed : bool
         The kernel overwrites its inputs, which therefore are always packed.
+    fresh : bool
+        The outputs were just allocated: they overlap nothing.
 
     Returns
     -------
     bool
         Whether any of the calls returned true.
     """
-    written = (*outputs, *reduced_outputs)
-    inputs = [_apart(x, written) for x in inputs]
+    if not fresh:
+        written = (*outputs, *reduced_outputs)
+        inputs = [_apart(x, written) for x in inputs]
+        mask = None if mask is None else _apart(mask, written)
+    if not rows and not consumed:
+        invalid = _run_whole(kernel, axes, dtype, (*inputs, *outputs), reduced_outputs)
+        if invalid is not None:
+            return invalid
     order = block_order(inputs[0], axes, rows)
     sources = [_Operand(x, order, dtype) for x in inputs]
     if mask is not None:
-        sources.append(_Operand(_apart(mask, written), order, _BOOL))
+        sources.append(_Operand(mask, order, _BOOL))
     targets = [_Operand(out, order, dtype) for out in outputs]
     reduced = [_Operand(out, order, dtype) for out in reduced_outputs]
     parts: Iterable[tuple[Any, ...]] = ((...,),)
-    if rows or consumed or not all(each.fits(each.array) for each in sources + targets):
-        parts = boxes(order, sources[0].array.shape)
-    elif all(each.fits(each.array) for each in reduced):
-        return _run_box(kernel, order, (...,), sources, targets, reduced, consumed)
+    if rows or consumed or not all(_fits(each.array, dtype) for each in sources + targets):
+        parts = boxes(order, sources[0].array.shape, SMALL_BOX if rows else BOX)
     invalid = False
     with np.errstate(all="ignore"):
         for box in parts:
             invalid |= _run_box(kernel, order, box, sources, targets, reduced, consumed)
     return invalid
+
+
+def _run_whole(
+    kernel: Kernel,
+    axes: tuple[int, ...],
+    dtype: DType,
+    full: Sequence[Array],
+    reduced: Sequence[Array],
+) -> bool | None:
+    """Call the kernel once if the arrays, or their transposes, are blocks; None if not."""
+    x = full[0]
+    if len(axes) == 1 and not x.flags.c_contiguous:
+        axes = (x.ndim - 1 - axes[0],)
+        full, reduced = [each.T for each in full], [each.T for each in reduced]
+    shape = whole_block(full[0].shape, axes)
+    if shape is None or not all([_fits(each, dtype) for each in (*full, *reduced)]):
+        return None
+    blocks = [each.reshape(shape) for each in full]
+    return kernel(*blocks, *[each.reshape(shape[::2]) for each in reduced])
 
 
 def _run_box(
@@ -151,7 +184,7 @@ def _run_box(
     shape = block_shape(order, sources[0].array[box].shape)
     for source in sources:
         part = source.array[box]
-        if source.fits(part) and not consumed:
+        if not consumed and _fits(part, source.dtype):
             blocks.append(part.reshape(shape))
         else:
             blocks.append(source.packed(part, shape))
@@ -160,7 +193,7 @@ def _run_box(
     for operands, result_shape in ((targets, shape), (reduced, shape[::2])):
         for target in operands:
             part = target.array[box]
-            if target.fits(part):
+            if _fits(part, target.dtype):
                 blocks.append(part.reshape(result_shape))
             else:
                 in_place = free and result_shape is shape

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arguments import (
+    broadcast,
     compute_dtype,
+    promote,
     real_dtype,
     reduced_shape,
     settle_array,
@@ -35,18 +37,14 @@ if TYPE_CHECKING:
     from ._packing import Kernel
 
 _FLOAT64 = np.dtype(np.float64)
-_PYTHON_SCALARS = (bool, int, float, complex)
 
 
 def _both(a: Any, b: Any) -> tuple[Array, Array, Mask | None, DType]:
     """The arrays a and b broadcast, their valid elements if masked, their common dtype."""
     array, valid = settle_array(a, "a")
     weights, valid_weights = settle_array(b, "b")
-    given = np.result_type(
-        a if type(a) in _PYTHON_SCALARS else array.dtype,
-        b if type(b) in _PYTHON_SCALARS else weights.dtype,
-    )
-    array, weights = np.broadcast_arrays(array, weights)
+    given = promote(a, array, b, weights)
+    array, weights = broadcast(array, weights)
     if valid is None:
         valid = valid_weights
     elif valid_weights is not None:
@@ -75,6 +73,7 @@ def _run(
     inside: Mask | None,
     compute: DType,
     results: Sequence[Array],
+    fresh: bool,
 ) -> bool:
     """Store the logarithm, and the sign if there are two results."""
     signed = len(results) == 2
@@ -92,12 +91,20 @@ def _run(
             mask=inside,
             consumed=consumed,
             rows=True,
+            fresh=fresh,
         )
     kernel = masked_reduction(kernels.logsumexp) if consumed else kernels.logsumexp
     if signed:
         kernel = _with_sign(kernel)
     return run(
-        kernel, axes, compute, (array,), reduced_outputs=results, mask=inside, consumed=consumed
+        kernel,
+        axes,
+        compute,
+        (array,),
+        reduced_outputs=results,
+        mask=inside,
+        consumed=consumed,
+        fresh=fresh,
     )
 
 
@@ -135,7 +142,7 @@ def reduce(
     elif compute is None:
         invalid = reduce_by_formula(array, weights, axes, inside, result_dtype, results)
     else:
-        invalid = _run(array, weights, axes, inside, compute, results)
+        invalid = _run(array, weights, axes, inside, compute, results, out is None)
     if invalid:
         report_invalid()
 
