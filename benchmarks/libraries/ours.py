@@ -1,5 +1,6 @@
 """fastsoftmax itself."""
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -21,4 +22,4 @@ def _namespace(cell: Cell, inputs: Inputs, out: np.ndarray | None) -> dict[str, 
 
 
 def load() -> Library:
-    return Library("fastsoftmax", fastsoftmax.__version__, SPELLINGS, _namespace)
+    return Library("fastsoftmax", version("fastsoftmax"), SPELLINGS, _namespace)
