@@ -1,0 +1,83 @@
+"""Fixtures of all tests: the package per target, the dtypes, and the table of the worst errors.
+
+(a) `fs` is the package under one target. Its scope, like that of the other parameters, is the
+    session: hypothesis asks that, and tests of one target run in a row.
+(b) Any warning is an error: a call that warns without a reason fails the test it stands in.
+(c) `worst` collects the largest error of each function, dtype and target, in ULP; they are
+    printed with the summary.
+"""
+
+import hypothesis
+import numpy as np
+import pytest
+import targets
+from formats import FLOATS
+
+WORST = pytest.StashKey[dict]()
+
+hypothesis.settings.register_profile("here", deadline=None, max_examples=60, print_blob=True)
+hypothesis.settings.load_profile("here")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "error")
+    config.stash[WORST] = {}
+
+
+@pytest.fixture(scope="session", params=targets.ALL)
+def target(request):
+    """Name of an instruction set; skipped where this machine cannot run it."""
+    if request.param not in targets.runnable():
+        pytest.skip(f"this machine cannot run {request.param}, only {targets.runnable()}")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def fs(target):
+    """The package, imported for one target."""
+    return targets.activate(target)
+
+
+@pytest.fixture(scope="session", params=[pytest.param(f.dtype, id=f.name) for f in FLOATS])
+def dtype(request):
+    """Each dtype the kernels know."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=["softmax", "log_softmax", "logsumexp"])
+def name(request):
+    """Name of a public function."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=["softmax", "log_softmax"])
+def same_shape_name(request):
+    """Name of a public function whose result has the shape of its input."""
+    return request.param
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20210811)
+
+
+@pytest.fixture(scope="session")
+def worst(request):
+    """Report an error in ULP: worst(function, dtype, target, error, where)."""
+
+    def report(function, dtype, target, error, where):
+        key = (function, np.dtype(dtype).name, target)
+        table = request.config.stash[WORST]
+        table[key] = max(table.get(key, (0.0, "")), (float(error), where))
+
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    table = config.stash[WORST]
+    if not table:
+        return
+    terminalreporter.section("largest error in ULP")
+    terminalreporter.line(f"{'function':12} {'dtype':9} {'target':8} {'ULP':>7}  where")
+    for (function, dtype, target), (error, where) in sorted(table.items()):
+        terminalreporter.line(f"{function:12} {dtype:9} {target:8} {error:7.3f}  {where}")

@@ -1,0 +1,92 @@
+"""Errors in ULP against the exact value: the largest are printed, the limits asserted."""
+
+import functools
+
+import families
+import numpy as np
+import pytest
+import reference
+from formats import of
+
+# Every target rounds alike but the one without fused multiply-add.
+GENERIC_ALLOWANCE = 1
+
+
+def _lengths(dtype):
+    return families.SHORT_LENGTHS if reference.is_exact_only(dtype) else families.LENGTHS
+
+
+@functools.cache
+def _exact(name, family, dtype):
+    """Exact values of all rows in one flat array, and the scale of their errors."""
+    values, scales = [], []
+    for x in families.rows(family, dtype, _lengths(dtype)):
+        exact = getattr(reference, name)(x)
+        scale = reference.logsumexp_scale(x, exact) if name == "logsumexp" else exact
+        values.append(exact.ravel())
+        scales.append(scale.ravel())
+    return np.concatenate(values), np.concatenate(scales)
+
+
+def _limit(name, dtype, target):
+    return of(dtype).ulp_limit + (GENERIC_ALLOWANCE if target == "generic" else 0)
+
+
+@pytest.mark.parametrize("family", families.ALL, ids=lambda f: f.__name__)
+def test_error_is_within_the_promised_ulp(fs, target, name, dtype, family, worst):
+    if not families.fits(family, dtype):
+        pytest.skip("the family leaves the range of the dtype")
+    function = getattr(fs, name)
+    blocks = families.rows(family, dtype, _lengths(dtype))
+    result = np.concatenate([np.ravel(function(x, axis=-1)) for x in blocks])
+    exact, scale = _exact(name, family, dtype)
+    error = reference.ulp_error(result, exact, dtype, scale)
+    worst(name, dtype, target, error.max(), family.__name__)
+    assert error.max() <= _limit(name, dtype, target)
+    subnormal = (abs(scale) < of(dtype).tiny).astype(bool)
+    assert error[subnormal].max(initial=0) <= 1, "below the smallest normal number"
+
+
+@pytest.mark.parametrize("low", [-708.0, -1e3, -1e4])
+def test_rows_beside_the_thresholds_of_the_method_are_accurate(fs, target, name, dtype, low, worst):
+    """Maxima around powers of two, where a method may change, over elements far and near."""
+    form = of(dtype)
+    powers = 2.0 ** np.arange(3, 60 if form.name == "float64" else 40)
+    tops = np.outer([-1.001, -1, -0.999, 0.999, 1, 1.001], powers).ravel()
+    tops = tops[abs(tops) < form.largest / 4].astype(form.dtype).astype(np.float64)
+    steps = np.array([0, -0.5, -1, -3, -20, -80, low])
+    spacing = 2.0 ** (np.floor(np.log2(abs(tops))) - form.digits + 1)
+    x = tops[:, None] + np.where(abs(steps) < spacing[:, None], 0, steps)
+    x = x.astype(form.dtype)
+    exact = getattr(reference, name)(x)
+    scale = reference.logsumexp_scale(x, exact) if name == "logsumexp" else exact
+    error = reference.ulp_error(getattr(fs, name)(x, axis=-1), exact, dtype, scale)
+    worst(name, dtype, target, error.max(), "beside thresholds")
+    assert error.max() <= _limit(name, dtype, target)
+
+
+def test_columns_are_as_accurate_as_rows(fs, target, name, dtype):
+    for x in families.rows(families.ten_normal, dtype, (1, 2, 3, 10, 17, 300)):
+        tall = np.ascontiguousarray(np.concatenate([x, x[:, ::-1]]).T)
+        exact = getattr(reference, name)(tall.T)
+        scale = reference.logsumexp_scale(tall.T, exact) if name == "logsumexp" else exact
+        result = getattr(fs, name)(tall, axis=0)
+        error = reference.ulp_error(result.T, exact, dtype, scale)
+        assert error.max() <= _limit(name, dtype, target)
+
+
+def test_log_softmax_near_zero_keeps_its_digits(fs, target):
+    for gap in (1.0, 10.0, 40.0, 100.0, 700.0, 730.0):
+        x = np.array([[0.0, -gap]])
+        error = reference.ulp_error(
+            fs.log_softmax(x, axis=-1), reference.log_softmax(x, exactly=True), np.float64
+        )
+        assert error.max() <= _limit("log_softmax", np.float64, target)
+
+
+def test_half_precision_sums_keep_more_than_half_precision(fs):
+    """A sum in float16 would stop growing at 2,048 ones; in bfloat16, at 256."""
+    for n in (2_048, 4_096, 16_384):
+        p = fs.softmax(np.zeros((n, 2), np.float16), axis=0)
+        np.testing.assert_array_equal(p, np.float16(1 / n))
+        assert p.dtype == np.float16
