@@ -3,8 +3,12 @@
 A shared machine changes its speed from one second to the next, and both halves of a pair see the
 same speed. So the ratio of each pair is taken first and the median of the ratios after, never the
 ratio of two separate medians.
+
+Other work on the machine takes the CPU away for milliseconds at a time. The processor time that
+passes beside the wall time tells, and a pair that was disturbed so is measured again.
 """
 
+import time
 from dataclasses import dataclass
 from timeit import Timer
 
@@ -26,6 +30,8 @@ class Effort:
 FULL = Effort(rounds=21, sample=2e-3, budget=3.0)
 QUICK = Effort(rounds=7, sample=5e-4, budget=0.5)
 MIN_ROUNDS = 5
+MAX_AWAY = 0.03  # of the wall time, spent off the CPU
+MAX_TRIES = 4  # as many pairs as are due, before disturbed ones must do
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,32 @@ def _repetitions(timer: Timer, sample: float) -> tuple[int, float]:
     return max(1, round(sample / each)), each
 
 
+@dataclass(frozen=True)
+class _Pair:
+    ours: float
+    other: float
+    hertz: float | None
+    disturbed: bool
+
+
+def _pair(ours: tuple[Timer, int], other: tuple[Timer, int]) -> _Pair:
+    wall, on_cpu = time.perf_counter(), time.process_time()
+    seconds = [timer.timeit(number) / number for timer, number in (ours, other)]
+    on_cpu, wall = time.process_time() - on_cpu, time.perf_counter() - wall
+    return _Pair(*seconds, frequency(), disturbed=on_cpu < (1 - MAX_AWAY) * wall)
+
+
+def _undisturbed(ours: tuple[Timer, int], other: tuple[Timer, int], rounds: int) -> list[_Pair]:
+    """So many undisturbed pairs; where they cannot be had, those and disturbed ones together."""
+    taken: list[_Pair] = []
+    quiet: list[_Pair] = []
+    while len(quiet) < rounds and len(taken) < MAX_TRIES * rounds:
+        taken.append(_pair(ours, other))
+        if not taken[-1].disturbed:
+            quiet.append(taken[-1])
+    return quiet if len(quiet) >= MIN_ROUNDS else taken
+
+
 def pairs(ours: Call, other: Call, effort: Effort) -> Pairs:
     """Time two calls alternately."""
     our_timer, other_timer = ours.timer(), other.timer()
@@ -60,13 +92,10 @@ def pairs(ours: Call, other: Call, effort: Effort) -> Pairs:
     pair_lasts = our_number * our_estimate + other_number * other_estimate
     rounds = min(effort.rounds, max(MIN_ROUNDS, int(effort.budget / pair_lasts)))
 
-    ours_seconds, other_seconds, hertz = [], [], []
-    for _ in range(rounds):
-        ours_seconds.append(our_timer.timeit(our_number) / our_number)
-        other_seconds.append(other_timer.timeit(other_number) / other_number)
-        hertz.append(frequency())
+    taken = _undisturbed((our_timer, our_number), (other_timer, other_number), rounds)
+    hertz = [pair.hertz for pair in taken]
     return Pairs(
-        np.array(ours_seconds),
-        np.array(other_seconds),
+        np.array([pair.ours for pair in taken]),
+        np.array([pair.other for pair in taken]),
         None if None in hertz else np.array(hertz),
     )
