@@ -91,3 +91,67 @@ def logsumexp(cnp.ndarray x not None, cnp.ndarray out not None):
     """Write logsumexp(x) over the middle axis to out. Always False: no nan is made."""
     check_blocks(x, out, True)
     return dispatch(LOGSUMEXP, x, out)
+
+
+cdef object small(Operation operation, x, axis):
+    """The result for a plain small call, or None where the general path has to look closer."""
+    cdef cnp.ndarray array
+    cdef cnp.ndarray out
+    cdef Py_ssize_t n, size, last
+    cdef int dtype
+    cdef float of_float
+    cdef double of_double
+    if type(x) is not cnp.ndarray:
+        return None
+    array = <cnp.ndarray>x
+    dtype = cnp.PyArray_TYPE(array)
+    last = cnp.PyArray_NDIM(array) - 1
+    size = cnp.PyArray_SIZE(array)
+    if last < 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(array):
+        return None
+    if dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE:
+        return None
+    n = cnp.PyArray_DIM(array, <int>last)
+    if axis is None:
+        n = size
+    elif type(axis) is not int or not (axis == -1 or axis == last):
+        return None
+    if operation == LOGSUMEXP:
+        if n == size and (last == 0 or axis is None):
+            if dtype == cnp.NPY_FLOAT:
+                logsumexp_rows(<float*>cnp.PyArray_DATA(array), &of_float, 1, n)
+                return PyArray_Scalar(&of_float, PyArray_DescrFromType(dtype), None)
+            logsumexp_rows(<double*>cnp.PyArray_DATA(array), &of_double, 1, n)
+            return PyArray_Scalar(&of_double, PyArray_DescrFromType(dtype), None)
+        out = <cnp.ndarray>cnp.PyArray_SimpleNew(<int>last, cnp.PyArray_DIMS(array), dtype)
+    else:
+        out = <cnp.ndarray>cnp.PyArray_SimpleNew(<int>last + 1, cnp.PyArray_DIMS(array), dtype)
+    if dtype == cnp.NPY_FLOAT:
+        return None if run_rows(operation, <float*>cnp.PyArray_DATA(array), <float*>cnp.PyArray_DATA(out), size // n, n) else out
+    return None if run_rows(operation, <double*>cnp.PyArray_DATA(array), <double*>cnp.PyArray_DATA(out), size // n, n) else out
+
+
+cdef bint run_rows(Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n) except? True:
+    cdef bint made_nan = False
+    if operation == SOFTMAX:
+        softmax_rows(x, y, outer, n, False, &made_nan)
+    elif operation == LOG_SOFTMAX:
+        log_softmax_rows(x, y, outer, n, &made_nan)
+    else:
+        logsumexp_rows(x, y, outer, n)
+    return made_nan
+
+
+def softmax_small(x, axis):
+    """softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
+    return small(SOFTMAX, x, axis)
+
+
+def log_softmax_small(x, axis):
+    """log_softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
+    return small(LOG_SOFTMAX, x, axis)
+
+
+def logsumexp_small(x, axis):
+    """logsumexp of a plain small array over its last axis, or over all axes with None; None for any other call."""
+    return small(LOGSUMEXP, x, axis)

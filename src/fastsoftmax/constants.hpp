@@ -6,48 +6,43 @@ namespace {
 
 template <class T> struct exponential;
 
-// Relative error of the polynomial: 2.58e-8, which is 0.432 units of 2^-24.
+// Relative error of the polynomial: 2.32e-9, which is 0.0389 units of 2^-24.
 template <> struct exponential<float> {
-    static constexpr float steps_per_unit() { return 0x1.715476p+3f; }  // 8 / ln 2
+    static constexpr float steps_per_unit() { return 0x1.715476p+4f; }  // 16 / ln 2
     static constexpr float magic() { return 0x1.8p+23f; }  // adding it rounds to an integer: 1.5 * 2^23
-    static constexpr float step_high() { return 0x1.62e43p-4f; }  // high + low = (ln 2) / 8
-    static constexpr float step_low() { return -0x1.05c61p-32f; }
-    static constexpr float step_first() { return 0x1.62ep-4f; }  // first + second + third = (ln 2) / 8
-    static constexpr float step_second() { return 0x1.0cp-18f; }
-    static constexpr float step_third() { return -0x1.05c61p-32f; }
+    static constexpr float step_high() { return 0x1.62e43p-5f; }  // high + low = (ln 2) / 16
+    static constexpr float step_low() { return -0x1.05c61p-33f; }
+    static constexpr float step_first() { return 0x1.63p-5f; }  // first + second + third = (ln 2) / 16
+    static constexpr float step_second() { return -0x1.bdp-17f; }
+    static constexpr float step_third() { return -0x1.05c61p-33f; }
     // The coefficients of t^2, t^3, ...
     static constexpr float coefficient(int power) {
         constexpr float values[2] = {
-            0x1.000874p-1f,
-            0x1.555656p-3f,
+            0x1.00029p-1f,
+            0x1.555762p-3f,
         };
         return values[power - 2];
     }
-    // 2^(j/8), its exponent field lowered by j/8
+    static constexpr double table_factor() { return 0x1.02946e17628f2p+0; }
+    // table_factor * 2^(j/16), its exponent field lowered by j/16
     static const float* table() {
-        alignas(64) static constexpr float values[8] = {
-            0x1.0p+0f,
-            0x1.f72b84p-1f,
-            0x1.f06fep-1f,
-            0x1.ebfdaep-1f,
-            0x1.ea09e6p-1f,
-            0x1.eace54p-1f,
-            0x1.ee89fap-1f,
-            0x1.f5818ep-1f,
-        };
-        return values;
-    }
-    // What rounding took from the logarithm of each entry
-    static const float* corrections() {
-        alignas(64) static constexpr float values[8] = {
-            0x0.0p+0f,
-            -0x1.9c0c22p-27f,
-            0x1.125002p-25f,
-            -0x1.0a3552p-25f,
-            0x1.26055cp-26f,
-            0x1.67a1cap-28f,
-            -0x1.f9c306p-27f,
-            -0x1.a5217cp-28f,
+        alignas(64) static constexpr float values[16] = {
+            0x1.02946ep+0f,
+            0x1.fe0732p-1f,
+            0x1.f9fbb8p-1f,
+            0x1.f677bep-1f,
+            0x1.f38144p-1f,
+            0x1.f11e8ep-1f,
+            0x1.ef5626p-1f,
+            0x1.ee2ee2p-1f,
+            0x1.edafe4p-1f,
+            0x1.ede09ep-1f,
+            0x1.eec8dap-1f,
+            0x1.f070b6p-1f,
+            0x1.f2e0aep-1f,
+            0x1.f621ap-1f,
+            0x1.fa3ccap-1f,
+            0x1.ff3bd6p-1f,
         };
         return values;
     }
@@ -73,47 +68,26 @@ template <> struct exponential<double> {
         };
         return values[power - 2];
     }
-    // 2^(j/16), its exponent field lowered by j/16
+    static constexpr double table_factor() { return 0x1.00df28f9e6ee5p+0; }
+    // table_factor * 2^(j/16), its exponent field lowered by j/16
     static const double* table() {
         alignas(64) static constexpr double values[16] = {
-            0x1.0p+0,
-            0x1.fb5586cf9890fp-1,
-            0x1.f72b83c7d517bp-1,
-            0x1.f387a6e756238p-1,
-            0x1.f06fe0a31b715p-1,
-            0x1.edea64c123422p-1,
-            0x1.ebfdad5362a27p-1,
-            0x1.eab07dd485429p-1,
-            0x1.ea09e667f3bcdp-1,
-            0x1.ea11473eb0187p-1,
-            0x1.eace5422aa0dbp-1,
-            0x1.ec49182a3f09p-1,
-            0x1.ee89f995ad3adp-1,
-            0x1.f199bdd85529cp-1,
-            0x1.f5818dcfba487p-1,
-            0x1.fa4afa2a490dap-1,
-        };
-        return values;
-    }
-    // What rounding took from the logarithm of each entry
-    static const double* corrections() {
-        alignas(64) static constexpr double values[16] = {
-            0x0.0p+0,
-            0x1.79aa65d837b6cp-54,
-            -0x1.01b15eaa59348p-55,
-            0x1.68efde3a8a894p-54,
-            0x1.34d754db0abb6p-55,
-            0x1.59f48a72a4c6dp-55,
-            0x1.690cebb7aafbp-56,
-            0x1.063e1e21c5409p-54,
-            -0x1.3b3efbf5e2229p-54,
-            -0x1.b32dcb94da51dp-56,
-            0x1.db72fc1f0eab4p-55,
-            0x1.1affc2b91ce27p-56,
-            0x1.c1a7792cb3387p-55,
-            0x1.36eae30af0cb3p-56,
-            0x1.4a385a63d07a7p-56,
-            -0x1.ff7128fd391f1p-55,
+            0x1.00df28f9e6ee5p+0,
+            0x1.fc3e911a5bcf2p-1,
+            0x1.f81edf5ef1e9bp-1,
+            0x1.f485c8bb81a85p-1,
+            0x1.f17942d274112p-1,
+            0x1.eeff86d1df029p-1,
+            0x1.ed1f14711692fp-1,
+            0x1.ebdeb51023739p-1,
+            0x1.eb457efa9e816p-1,
+            0x1.eb5ad8cf82af6p-1,
+            0x1.ec267d0f983ap-1,
+            0x1.edb07dd42e9e8p-1,
+            0x1.f00148afee30ap-1,
+            0x1.f321aabb9e621p-1,
+            0x1.f71ad4d0d2ee9p-1,
+            0x1.fbf65ff4882efp-1,
         };
         return values;
     }

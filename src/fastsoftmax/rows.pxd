@@ -17,15 +17,12 @@ from fastsoftmax.simd cimport (
     store_partial, stream, stream_fence, vec,
 )
 from fastsoftmax.sums cimport (
-    BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, log_sum_beside_maximum, merge, merge_beside_maximum,
-    no_terms, no_terms_beside_maximum, power_of_two, reciprocal,
+    BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, log_of_state, merge, merge_beside_maximum, no_terms,
+    no_terms_beside_maximum, power_of_two, reciprocal_of_state, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
-    accumulate, exponent_bits, exponential_term, lowest, real, scale_of, shift_limit, total,
+    accumulate, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total,
 )
-
-cdef extern from "Python.h" nogil:
-    pass
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
@@ -86,8 +83,13 @@ cdef inline real block_maximum(const real* x, Py_ssize_t n) noexcept nogil:
     return reduce_max(maximum(maximum(a, b), maximum(c, d)))
 
 
+cdef inline real shift_of(real largest) noexcept nogil:
+    """What is subtracted from a row before its range reduction: nothing, or a maximum too large for it."""
+    return <real>0 if -shift_limit(<real>0) <= largest <= shift_limit(<real>0) else largest
+
+
 cdef inline const real* shifted(const real* x, Py_ssize_t n, real shift, real* buffer) noexcept nogil:
-    """x itself, or x - shift in the buffer where the row's maximum is too large for the exponential's range reduction."""
+    """x itself, or x - shift in the buffer."""
     cdef Py_ssize_t i
     if shift == 0:
         return x
@@ -97,7 +99,7 @@ cdef inline const real* shifted(const real* x, Py_ssize_t n, real shift, real* b
 
 
 cdef inline vec[real] term_at(
-    const real* x, real* y, Py_ssize_t i, Py_ssize_t n, vec[real] floor, vec[real] K_bits, vec[real] largest,
+    const real* x, real* y, Py_ssize_t i, Py_ssize_t n, vec[real] floor, vec[real] magic, vec[real] largest,
     bint beside_maximum, vec[real]* ties,
 ) noexcept nogil:
     """The terms of one vector of x[:n] at i < n, zero beyond n. Stored to y if y is given; the maxima only counted if asked."""
@@ -106,12 +108,12 @@ cdef inline vec[real] term_at(
     cdef vec[real] zero = broadcast(<real>0)
     if left >= lanes(<real>0):
         values = load(x + i)
-        terms = exponential_term(values, floor, K_bits)
+        terms = exponential_term(values, floor, magic)
         if y != NULL:
             store(y + i, terms)
     else:
         values = load_partial(x + i, left, <real>-INFINITY)
-        terms = keep_first(exponential_term(values, floor, K_bits), left)
+        terms = keep_first(exponential_term(values, floor, magic), left)
         if y != NULL:
             store_partial(y + i, terms, left)
     if beside_maximum:
@@ -127,26 +129,24 @@ cdef inline void sum_block(
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef vec[real] floor = broadcast(largest - lowest(<real>0))
-    cdef vec[real] K_bits = exponent_bits(<real>0, scale_of(largest))
+    cdef vec[real] magic = magic_of(scale_of(broadcast(largest)))
     cdef vec[real] top = broadcast(largest)
     cdef vec[real] count = broadcast(<real>0)
-    cdef vec[double] first = broadcast(0.0)
-    cdef vec[double] second = broadcast(0.0)
+    cdef vec[real] sum_high = empty_sum(<real>0)
+    cdef vec[real] sum_low = broadcast(<real>0)
     while i < n:
-        accumulate(term_at(x, y, i, n, floor, K_bits, top, beside_maximum, &count), &first, &second)
+        accumulate(term_at(x, y, i, n, floor, magic, top, beside_maximum, &count), &sum_high, &sum_low)
         i += width
-    total(<real>0, first, second, high, low)
+    total(sum_high, sum_low, high, low)
     if beside_maximum:
         ties[0] = reduce_add(count)
 
 
-cdef inline void scale_block(real* y, Py_ssize_t n, real factor, real high, real low) noexcept nogil:
-    """y[:n] = factor * y * (high + low), rounded once. The factor is a power of two."""
+cdef inline void scale_block(real* y, Py_ssize_t n, real factor, vec[real] a, vec[real] b) noexcept nogil:
+    """y[:n] = factor * y * (a + b), rounded once. The factor is a power of two."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef vec[real] scale = broadcast(factor)
-    cdef vec[real] a = broadcast(high)
-    cdef vec[real] b = broadcast(low)
     cdef vec[real] terms
     if factor != 1:
         while i + width <= n:
@@ -164,33 +164,31 @@ cdef inline void scale_block(real* y, Py_ssize_t n, real factor, real high, real
 
 
 cdef inline void quotients(
-    const real* x, real* y, Py_ssize_t n, real largest, real high, real low, bint past_caches
+    const real* x, real* y, Py_ssize_t n, real largest, vec[real] a, vec[real] b, bint past_caches
 ) noexcept nogil:
-    """y[:n] = the terms of x, relative to the row's largest, times (high + low)."""
+    """y[:n] = the terms of x, relative to the row's largest, times (a + b)."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t head
     cdef vec[real] floor = broadcast(largest - lowest(<real>0))
-    cdef vec[real] K_bits = exponent_bits(<real>0, scale_of(largest))
-    cdef vec[real] a = broadcast(high)
-    cdef vec[real] b = broadcast(low)
+    cdef vec[real] magic = magic_of(scale_of(broadcast(largest)))
     cdef vec[real] terms
     if past_caches:
         head = <Py_ssize_t>((<size_t>0 - <size_t>y) % 64) // <Py_ssize_t>sizeof(real)
         head = head if head < n else n
-        terms = exponential_term(load_partial(x, head, <real>0), floor, K_bits)
+        terms = exponential_term(load_partial(x, head, <real>0), floor, magic)
         store_partial(y, fma(terms, a, terms * b), head)
         i = head
         while i + width <= n:
-            terms = exponential_term(load(x + i), floor, K_bits)
+            terms = exponential_term(load(x + i), floor, magic)
             stream(y + i, fma(terms, a, terms * b))
             i += width
     while i + width <= n:
-        terms = exponential_term(load(x + i), floor, K_bits)
+        terms = exponential_term(load(x + i), floor, magic)
         store(y + i, fma(terms, a, terms * b))
         i += width
     if i < n:
-        terms = exponential_term(load_partial(x + i, n - i, <real>0), floor, K_bits)
+        terms = exponential_term(load_partial(x + i, n - i, <real>0), floor, magic)
         store_partial(y + i, fma(terms, a, terms * b), n - i)
 
 
@@ -232,40 +230,43 @@ cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogi
     """A row that fits the cache. True if it made a nan where none came in."""
     cdef real maxima[RESIDENT_BLOCKS]
     cdef real buffer[BLOCK]
+    cdef Py_ssize_t blocks = (n + BLOCK - 1) // BLOCK
     cdef Py_ssize_t start, length, block
     cdef real largest = -INFINITY
-    cdef real shift, high, low
+    cdef real shift
     cdef double unused
+    cdef vec[real] high, low
     cdef Terms state, part
-    for block in range((n + BLOCK - 1) // BLOCK):
+    for block in range(blocks):
         start = block * BLOCK
         maxima[block] = block_maximum(x + start, n - start if n - start < BLOCK else BLOCK)
         if maxima[block] > largest:
             largest = maxima[block]
     if not is_finite(largest):
         return special_softmax(x, y, n)
-    shift = largest if not -shift_limit(<real>0) <= largest <= shift_limit(<real>0) else <real>0
+    shift = shift_of(largest)
     state = no_terms(<real>0)
-    for block in range((n + BLOCK - 1) // BLOCK):
+    for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
         maxima[block] = block_scale_maximum(maxima[block] - shift)
-        part.K = scale_of(maxima[block])
         sum_block(
             shifted(x + start, length, shift, buffer), y + start, length, maxima[block], False,
             &part.high, &part.low, &unused,
         )
-        merge(&state, part)
+        part.K = scale_of_number(maxima[block])
+        if blocks == 1:
+            state = part
+        else:
+            merge(&state, part)
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return False
-    reciprocal(<real>0, state, &high, &low)
-    for block in range((n + BLOCK - 1) // BLOCK):
+    reciprocal_of_state(state, &high, &low)
+    for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
-        scale_block(
-            y + start, length, <real>power_of_two(scale_of(maxima[block]) - state.K), high, low
-        )
+        scale_block(y + start, length, <real>power_of_two(scale_of_number(maxima[block]) - state.K), high, low)
     return False
 
 
@@ -288,7 +289,7 @@ cdef inline int sum_terms(const real* x, Py_ssize_t n, real shift, Terms* state,
             largest[0] = top
         if top <= shift_limit(<real>0):
             top = block_scale_maximum(top)
-            part.K = scale_of(top)
+            part.K = scale_of_number(top)
             sum_block(values, NULL, length, top, False, &part.high, &part.low, &unused)
             merge(state, part)
         start += length
@@ -302,7 +303,8 @@ cdef inline int long_softmax_row(
 ) except -1 nogil:
     """A row that does not fit the cache: its state first, then the terms once more."""
     cdef real buffer[BLOCK]
-    cdef real largest, shift, high, low
+    cdef real largest, shift
+    cdef vec[real] high, low
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
     cdef Terms state
@@ -311,13 +313,13 @@ cdef inline int long_softmax_row(
     if not is_finite(largest):
         made_nan[0] |= special_softmax(x, y, n)
         return 0
-    if not -shift_limit(<real>0) <= largest <= shift_limit(<real>0):
-        shift = largest
+    shift = shift_of(largest)
+    if shift != 0:
         sum_terms(x, n, shift, &state, &largest)
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return 0
-    reciprocal(<real>0, state, &high, &low)
+    reciprocal_of_state(state, &high, &low)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
         quotients(
@@ -355,7 +357,7 @@ cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* loga
                 hear_signals()
     if not is_finite(largest[0]):
         return 0
-    shift = largest[0] if not -shift_limit(<real>0) <= largest[0] <= shift_limit(<real>0) else <real>0
+    shift = shift_of(largest[0])
     state = no_terms_beside_maximum(<real>0)
     start = 0
     while start < n:
@@ -371,7 +373,7 @@ cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* loga
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()
-    logarithm[0] = log_sum_beside_maximum(<real>0, state)
+    logarithm[0] = log_of_state(<real>0, state)
     return 0
 
 

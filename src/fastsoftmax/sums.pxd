@@ -1,17 +1,19 @@
-"""The mergeable state of a row: what is left of its terms when they have been summed.
+"""What is left of a row's terms when they have been summed, and how two such states merge.
 
-(a) `Terms` is enough for softmax: the sum of the terms 2^(bias - K) e^x as high + low. Multiplying by a power of two is
-    exact, so two states merge by bringing both to the larger K.
+(a) `Terms` is enough for softmax: the sum of the terms as high + low. Multiplying by a power of two is exact, so
+    two states merge by bringing both to the larger K.
 (b) `TermsBesideMaximum` is for the logarithms: the sum without the elements that equal the largest, and their number.
     log(ties + rest/e^max) keeps its relative accuracy where the row is almost one-hot and the sum is almost 1
     (Blanchard, Higham and Higham 2021).
 (c) A state always belongs to whole blocks of BLOCK elements from the row's start, each with its own largest element
     and its own K; so the bits do not depend on who summed which blocks, as long as they merge from left to right.
+(d) What ends a sum (reciprocal, logarithm) is written over vectors: columns have a sum in each lane, a row has the
+    same in all. A sum is two vectors of float64: for float32 the lanes 0-7 and 8-15, for float64 (high, low).
 """
 
-from fastsoftmax.simd cimport broadcast, fma, from_bits, has_fma, vec
+from fastsoftmax.simd cimport broadcast, fma, from_bits, has_fma, narrow, vec, widen_high, widen_low
 from fastsoftmax.vector_math cimport (
-    exponent_bits, exponential_term, first_lane, log1p_of, lowest, real, scale_of, shift_limit,
+    exponential, exponential_term, first_lane, log1p, magic_of, real, scale_of, shift_limit,
 )
 
 cdef enum:
@@ -19,7 +21,7 @@ cdef enum:
 
 
 cdef struct Terms:
-    long long K
+    double K
     double high
     double low
 
@@ -31,12 +33,15 @@ cdef struct TermsBesideMaximum:
     double low
 
 
-cdef inline double power_of_two(long long exponent) noexcept nogil:
-    """2^exponent for exponent <= 0, subnormals included."""
-    if exponent >= -1022:
-        return from_bits(<double>0, (exponent + 1023) << 52)
-    if exponent >= -1074:
-        return from_bits(<double>0, 1LL << (exponent + 1074))
+cdef inline double power_of_two(double exponent) noexcept nogil:
+    """2^exponent for whole exponents <= 0, subnormals included."""
+    cdef long long e
+    if exponent >= -1022.0:
+        e = <long long>exponent
+        return from_bits(<double>0, (e + 1023) << 52)
+    if exponent >= -1074.0:
+        e = <long long>exponent
+        return from_bits(<double>0, 1LL << (e + 1074))
     return 0.0
 
 
@@ -47,9 +52,18 @@ cdef inline void add_scaled(
     cdef double x = high[0] * scale
     cdef double y = other_high * other_scale
     cdef double s = x + y
-    cdef double y_part = s - x
-    low[0] = (low[0] * scale + other_low * other_scale) + ((x - (s - y_part)) + (y - y_part))
+    cdef double part = s - x
+    low[0] = (low[0] * scale + other_low * other_scale) + ((x - (s - part)) + (y - part))
     high[0] = s
+
+
+cdef inline double scale_of_number(real largest) noexcept nogil:
+    """K of a single number."""
+    cdef vec[real] K = scale_of(broadcast(largest))
+    if real is float:
+        return first_lane(widen_low(K))
+    else:
+        return first_lane(K)
 
 
 cdef inline real block_scale_maximum(real largest) noexcept nogil:
@@ -59,43 +73,45 @@ cdef inline real block_scale_maximum(real largest) noexcept nogil:
 
 cdef inline Terms no_terms(real unused) noexcept nogil:
     cdef Terms state
-    state.K = scale_of(-shift_limit(<real>0))
+    state.K = scale_of_number(-shift_limit(<real>0))
     state.high = 0.0
     state.low = 0.0
     return state
 
 
 cdef inline void merge(Terms* state, Terms other) noexcept nogil:
-    cdef long long K = state.K if state.K > other.K else other.K
+    cdef double K = state.K if state.K > other.K else other.K
     add_scaled(
         &state.high, &state.low, power_of_two(state.K - K), other.high, other.low, power_of_two(other.K - K)
     )
     state.K = K
 
 
-cdef inline void reciprocal(real unused, Terms state, real* high, real* low) noexcept nogil:
-    """1 / (state.high + state.low) as high + low, so that a quotient needs two multiplications and rounds once."""
-    cdef double total = state.high + state.low
-    cdef double rest = state.low - (total - state.high)
-    cdef double inverse = 1.0 / total
-    cdef double error
-    high[0] = <real>inverse
+cdef inline void reciprocal(vec[double] a, vec[double] b, vec[real]* high, vec[real]* low) noexcept nogil:
+    """1 / sum as high + low, so that a quotient needs two multiplications and rounds once."""
+    cdef vec[double] one = broadcast(1.0)
+    cdef vec[double] sum, rest
     if real is float:
-        low[0] = <float>(inverse - <double>high[0])
-    elif has_fma:
-        error = first_lane(fma(broadcast(-inverse), broadcast(total), broadcast(1.0)))
-        low[0] = inverse * (error - inverse * rest)
+        a = one / a
+        b = one / b
+        high[0] = narrow(a, b)
+        low[0] = narrow(a - widen_low(high[0]), b - widen_high(high[0]))
     else:
-        low[0] = 0.0
+        sum = a + b
+        rest = b - (sum - a)
+        high[0] = one / sum
+        if has_fma:
+            low[0] = high[0] * (fma(broadcast(0.0) - high[0], sum, one) - high[0] * rest)
+        else:
+            low[0] = broadcast(0.0)
 
 
-cdef inline double maximum_term(real unused, double largest) noexcept nogil:
-    """2^(bias - K) e^largest in float64, with the bias and the K that terms of this precision have."""
-    cdef long long K = scale_of(largest)
-    cdef vec[double] x = broadcast(largest)
+cdef inline void reciprocal_of_state(Terms state, vec[real]* high, vec[real]* low) noexcept nogil:
+    """The same, of one row."""
     if real is float:
-        K = K + 512 - 64
-    return first_lane(exponential_term(x, x, exponent_bits(0.0, K)))
+        reciprocal(broadcast(state.high + state.low), broadcast(state.high + state.low), high, low)
+    else:
+        reciprocal(broadcast(state.high), broadcast(state.low), high, low)
 
 
 cdef inline TermsBesideMaximum no_terms_beside_maximum(real unused) noexcept nogil:
@@ -107,9 +123,31 @@ cdef inline TermsBesideMaximum no_terms_beside_maximum(real unused) noexcept nog
     return state
 
 
+cdef inline void maximum_term(vec[real] largest, vec[double]* a, vec[double]* b) noexcept nogil:
+    """The terms of rows' largest elements in float64, as the rows' other terms are: of one factor, bias and K.
+
+    For float64 both results are the same.
+    """
+    cdef vec[real] K = scale_of(largest)
+    cdef vec[double] x, k, factor
+    if real is float:
+        # float64's terms have a bias of 512, float32's 64; and another factor.
+        factor = broadcast(exponential[float].table_factor() / exponential[double].table_factor())
+        k = widen_low(K) + broadcast(448.0)
+        x = widen_low(largest)
+        a[0] = exponential_term(x, x, magic_of(k)) * factor
+        k = widen_high(K) + broadcast(448.0)
+        x = widen_high(largest)
+        b[0] = exponential_term(x, x, magic_of(k)) * factor
+    else:
+        a[0] = exponential_term(largest, largest, magic_of(K))
+        b[0] = a[0]
+
+
 cdef inline void merge_beside_maximum(real unused, TermsBesideMaximum* state, TermsBesideMaximum other) noexcept nogil:
     """Merge two states; the smaller of two different maxima joins the rest."""
     cdef TermsBesideMaximum smaller
+    cdef vec[double] term, same
     cdef double scale
     if state.largest == other.largest:
         state.ties += other.ties
@@ -121,12 +159,19 @@ cdef inline void merge_beside_maximum(real unused, TermsBesideMaximum* state, Te
     else:
         smaller = other
     if smaller.ties != 0.0:
-        add_scaled(&smaller.high, &smaller.low, 1.0, smaller.ties * maximum_term(<real>0, smaller.largest), 0.0, 1.0)
-    scale = power_of_two(scale_of(smaller.largest) - scale_of(state.largest))
+        maximum_term(broadcast(<real>smaller.largest), &term, &same)
+        add_scaled(&smaller.high, &smaller.low, 1.0, smaller.ties * first_lane(term), 0.0, 1.0)
+    scale = power_of_two(scale_of_number(<real>smaller.largest) - scale_of_number(<real>state.largest))
     add_scaled(&state.high, &state.low, 1.0, smaller.high, smaller.low, scale)
 
 
-cdef inline double log_sum_beside_maximum(real unused, TermsBesideMaximum state) noexcept nogil:
+cdef inline vec[double] log_of_sum(vec[double] ties, vec[double] rest, vec[double] maximum_term) noexcept nogil:
     """log of the sum of e^(x - max), which is at least 0."""
-    cdef double rest = (state.high + state.low) / maximum_term(<real>0, state.largest)
-    return log1p_of((state.ties - 1.0) + rest)
+    return log1p((ties - broadcast(1.0)) + rest / maximum_term)
+
+
+cdef inline double log_of_state(real unused, TermsBesideMaximum state) noexcept nogil:
+    """The same, of one row."""
+    cdef vec[double] term, same
+    maximum_term(broadcast(<real>state.largest), &term, &same)
+    return first_lane(log_of_sum(broadcast(state.ties), broadcast(state.high + state.low), term))

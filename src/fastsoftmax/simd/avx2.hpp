@@ -187,10 +187,16 @@ inline __m256d lookup4(const double* table, __m256d r) {
                           table[_mm_cvtsi128_si64(high)], table[_mm_extract_epi64(high, 1)]);
 }
 
+// Two lookups of eight entries; bit 3, moved to the sign, chooses.
+inline __m256 lookup8(const float* table, __m256 r) {
+    const __m256 first = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), bits(r));
+    const __m256 second = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), bits(r));
+    return _mm256_blendv_ps(first, second, _mm256_castsi256_ps(_mm256_slli_epi32(bits(r), 28)));
+}
+
 template <class T> inline vec<T> lookup(const T* table, vec<T> v);
 template <> inline vecf lookup(const float* table, vecf v) {
-    const __m256 entries = _mm256_loadu_ps(table);
-    return {_mm256_permutevar8x32_ps(entries, bits(v.low)), _mm256_permutevar8x32_ps(entries, bits(v.high))};
+    return {lookup8(table, v.low), lookup8(table, v.high)};
 }
 template <> inline vecd lookup(const double* table, vecd v) { return {lookup4(table, v.low), lookup4(table, v.high)}; }
 

@@ -116,7 +116,7 @@ template <> inline vecd sub_bits(vecd a, vecd b) {
 
 template <class T> inline vec<T> lookup(const T* table, vec<T> v);
 template <> inline vecf lookup(const float* table, vecf v) {
-    return {_mm512_permutexvar_ps(bits(v), _mm512_broadcast_f32x8(_mm256_loadu_ps(table)))};
+    return {_mm512_permutexvar_ps(bits(v), _mm512_loadu_ps(table))};
 }
 template <> inline vecd lookup(const double* table, vecd v) {
     return {_mm512_permutex2var_pd(_mm512_loadu_pd(table), bits(v), _mm512_loadu_pd(table + 8))};

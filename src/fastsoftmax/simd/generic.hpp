@@ -154,7 +154,7 @@ template <class T> inline vec<T> sub_bits(vec<T> a, vec<T> b) {
 
 template <class T> inline vec<T> lookup(const T* table, vec<T> v) {
     return map<T>([=](part<T> x) {
-        const auto entry = same_bits<part_bits<T>>(x) % (sizeof(T) == 4 ? 8 : 16);
+        const auto entry = same_bits<part_bits<T>>(x) % 16;
         return part_of<T>::of([=](std::ptrdiff_t j) { return table[part_of<T>::lane(entry, j)]; });
     }, v);
 }

@@ -202,15 +202,16 @@ template <> inline vecd sub_bits(vecd a, vecd b) {
     return each<double>([=](int i) { return from_bits(vsubq_u64(bits(a.r[i]), bits(b.r[i]))); });
 }
 
-// Eight floats are two registers, which a byte lookup spans: entry e is the bytes 4e, 4e + 1, 4e + 2, 4e + 3. Sixteen
-// doubles would take two of the slow lookups over four registers, and eight registers for the table: load them singly.
+// Sixteen floats are four registers, which a byte lookup spans: entry e is the bytes 4e, 4e + 1, 4e + 2, 4e + 3. Sixteen
+// doubles would take two such lookups, and eight registers for the table: load them singly.
 template <class T> inline vec<T> lookup(const T* table, vec<T> v);
 template <> inline vecf lookup(const float* table, vecf v) {
-    const uint8x16x2_t entries = {{bytes(vld1q_f32(table)), bytes(vld1q_f32(table + 4))}};
+    const uint8x16x4_t entries = {{bytes(vld1q_f32(table)), bytes(vld1q_f32(table + 4)), bytes(vld1q_f32(table + 8)),
+                                  bytes(vld1q_f32(table + 12))}};
     return each<float>([=](int i) {
-        const uint32x4_t entry = vandq_u32(bits(v.r[i]), vdupq_n_u32(7));
+        const uint32x4_t entry = vandq_u32(bits(v.r[i]), vdupq_n_u32(15));
         const uint32x4_t numbers = vmlaq_u32(vdupq_n_u32(0x03020100), entry, vdupq_n_u32(0x04040404));
-        return vreinterpretq_f32_u8(vqtbl2q_u8(entries, vreinterpretq_u8_u32(numbers)));
+        return vreinterpretq_f32_u8(vqtbl4q_u8(entries, vreinterpretq_u8_u32(numbers)));
     });
 }
 template <> inline vecd lookup(const double* table, vecd v) {

@@ -27,7 +27,7 @@
 //   shift_bits<T, s>(v)        the lanes' bits shifted left by s, zeros come in
 //   add_bits(a, b)             the lanes' bits added as integers modulo 2^32 or 2^64
 //   sub_bits(a, b)             the same, subtracted
-//   lookup(table, v)           table[bits of v mod N]: N = 8 entries for float, 16 for double
+//   lookup(table, v)           table[bits of v mod 16]
 //   exponent(v)                vec<double> only: floor(log2 v) for positive normal v
 //   mantissa(v)                vec<double> only: v scaled by a power of two into [1, 2), for positive normal v
 //   reduce_max(v)              the largest lane; lanes must not be nan
