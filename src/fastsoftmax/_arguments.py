@@ -94,7 +94,7 @@ def real_dtype(dtype: DType) -> DType:
 
 
 def promote(a: Any, array: Array, b: Any, weights: Array) -> DType:
-    """The common dtype of the arguments a and b, given with their arrays; Python scalars are weak."""
+    """The common dtype of a and b, given with their arrays; Python scalars are weak."""
     # NumPy lets a real Python scalar turn bfloat16 into float64.
     if _is_bfloat16(array.dtype) and type(b) in _REAL_SCALARS:
         return array.dtype

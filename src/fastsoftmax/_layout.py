@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 # copy in cache.
 BOX = 1 << 16
 
-# The same for kernels that are NumPy code, for they make ten temporaries or so.
-SMALL_BOX = 1 << 14
+# The same for kernels that are NumPy code: their ten temporaries or so stay in cache, too, and are
+# small enough for malloc to reuse without a system call.
+SMALL_BOX = 1 << 13
 
 # A slice longer than a box whose neighbours lie side by side in memory: so many of them fill a
 # cache line of float32, and they are packed together as long as the box does not exceed LARGE_BOX.
@@ -78,7 +79,7 @@ def allocate_like(x: Array, dtype: DType) -> Array:
 
 
 def whole_block(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """(outer, n, inner) of a C-contiguous array of this shape; None if its reduced axes lie apart."""
+    """(outer, n, inner) of a C-contiguous array; None if its reduced axes lie apart."""
     if not axes:
         return 1, 1, prod(shape)
     first, last = axes[0], axes[-1] + 1

@@ -54,10 +54,10 @@ def normalize(
     elif compute is None:
         invalid = normalize_by_formula(formula, fill, array, axes, inside, result_dtype, result)
     elif inside is None:
-        invalid = run(kernel, axes, compute, (array,), (result,), fresh=out is None)
+        invalid = run(kernel, "io", (array, result), axes, compute, fresh=out is None)
     else:
         kernel = masked(kernel, fill)
-        invalid = run(kernel, axes, compute, (array,), (result,), mask=inside, consumed=True)
+        invalid = run(kernel, "imo", (array, inside, result), axes, compute, consumed=True)
     if invalid:
         report_invalid()
 

@@ -72,7 +72,7 @@ def _rows(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def _weigh(terms: Array, b: Array) -> Array:
-    """b * terms; a weight of 1 leaves a term as it is, which complex multiplication by 1 may not."""
+    """b * terms; a weight of 1 keeps a term, as complex multiplication by 1 may not."""
     return np.where(b == 0, 0, np.where(b == 1, terms, b * terms))
 
 

@@ -1,8 +1,7 @@
 """Run a kernel over arrays of any layout and dtype.
 
 (a) A kernel takes C-contiguous, aligned, native blocks (outer, n, inner), and (outer, inner) for
-    what is reduced. An array that is such a block in block order goes to the kernel as it is. If
-    all full arrays of a call are, there is one box, the whole, and one kernel call.
+    what is reduced. Arrays that are such blocks go to the kernel as they are, in one call.
 (b) Anything else (strided, broadcast, byte-swapped, misaligned, of another dtype, reduced axes
     apart) is copied by NumPy, box by box, into a scratch block that stays in cache, and results are
     copied out of one.
@@ -22,21 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._layout import (
-    BOX,
-    SMALL_BOX,
-    block_order,
-    block_shape,
-    boxes,
-    overlaps,
-    whole_block,
-)
+from ._layout import BOX, SMALL_BOX, block_order, block_shape, boxes, overlaps, whole_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ._arguments import Array, DType, Mask
-    from ._layout import Order
+    from ._arguments import Array, DType
 
     Kernel = Callable[..., bool]
 
@@ -52,45 +42,22 @@ def _fits(array: Array, dtype: DType) -> bool:
     return flags.c_contiguous and flags.aligned
 
 
-class _Operand:
-    """One array of a call in block order, with the scratch block its boxes are packed in."""
-
-    __slots__ = ("array", "dtype", "scratch")
-
-    def __init__(self, array: Array, order: Order, dtype: DType) -> None:
-        self.array = array.transpose(order.axes)
-        self.dtype = dtype
-        self.scratch: Array | None = None
-
-    def room(self, shape: tuple[int, ...]) -> Array:
-        """A scratch block of this shape. The first box is the largest."""
-        if self.scratch is None:
-            self.scratch = np.empty(shape, self.dtype)
-        if self.scratch.shape == shape:
-            return self.scratch
-        return self.scratch.reshape(-1)[: prod(shape)].reshape(shape)
-
-    def packed(self, part: Array, shape: tuple[int, ...]) -> Array:
-        """A scratch block of this shape with a copy of the part."""
-        block = self.room(shape)
-        np.copyto(block.reshape(part.shape), part, casting="unsafe")
-        return block
-
-
-def _apart(x: Array, written: Sequence[Array]) -> Array:
-    """The input, copied if writing an output could change it before it is read."""
-    return x.copy() if any(overlaps(out, x) for out in written) else x
+def _apart(roles: str, arrays: Sequence[Array]) -> list[Array]:
+    """The arrays, inputs copied that a write to an output could change before they are read."""
+    outputs = [array for role, array in zip(roles, arrays, strict=True) if role in "oO"]
+    return [
+        array.copy() if role in "iIm" and any(overlaps(out, array) for out in outputs) else array
+        for role, array in zip(roles, arrays, strict=True)
+    ]
 
 
 def run(
     kernel: Kernel,
+    roles: str,
+    arrays: Sequence[Array],
     axes: tuple[int, ...],
     dtype: DType,
-    inputs: Sequence[Array],
-    outputs: Sequence[Array] = (),
-    reduced_outputs: Sequence[Array] = (),
     *,
-    mask: Mask | None = None,
     rows: bool = False,
     consumed: bool = False,
     fresh: bool = False,
@@ -100,23 +67,22 @@ def run(
     Parameters
     ----------
     kernel : callable
-        Takes the blocks in the order inputs, mask, outputs, reduced outputs, and returns whether it
-        made a nan in a slice where no nan came in.
+        Takes one block of each array and returns whether it made a nan in a slice where no nan came
+        in.
+    roles : str
+        A letter for each array: i for an input, m for a mask, o for an output. A capital, I or O,
+        says that the array has length 1 along the reduced axes. The first is an i.
+    arrays : sequence of ndarray
+        Of one shape but for the capitals, with at least one element. The first decides the order.
     axes : tuple of int
         The reduced axes, increasing.
     dtype : dtype
         What the kernel computes in.
-    inputs, outputs : sequences of ndarray
-        Arrays of one shape, of at least one element. The first input decides the order.
-    reduced_outputs : sequence of ndarray
-        Arrays of that shape with length 1 along the reduced axes.
-    mask : ndarray of bool, optional
-        A further input of the full shape.
     rows : bool
         The kernel is NumPy code: it takes boxes with inner = 1, and never the whole, for the sake
         of its temporaries.
     consumed : bool
-        The kernel overwrites its inputs, which therefore are always packed.
+        The kernel overwrites its full inputs, which therefore are always packed.
     fresh : bool
         The outputs were just allocated: they overlap nothing.
 
@@ -126,81 +92,97 @@ def run(
         Whether any of the calls returned true.
     """
     if not fresh:
-        written = (*outputs, *reduced_outputs)
-        inputs = [_apart(x, written) for x in inputs]
-        mask = None if mask is None else _apart(mask, written)
-    if not rows and not consumed:
-        invalid = _run_whole(kernel, axes, dtype, (*inputs, *outputs), reduced_outputs)
-        if invalid is not None:
-            return invalid
-    order = block_order(inputs[0], axes, rows)
-    sources = [_Operand(x, order, dtype) for x in inputs]
-    if mask is not None:
-        sources.append(_Operand(mask, order, _BOOL))
-    targets = [_Operand(out, order, dtype) for out in outputs]
-    reduced = [_Operand(out, order, dtype) for out in reduced_outputs]
-    parts: Iterable[tuple[Any, ...]] = ((...,),)
-    if rows or consumed or not all(_fits(each.array, dtype) for each in sources + targets):
-        parts = boxes(order, sources[0].array.shape, SMALL_BOX if rows else BOX)
-    invalid = False
+        arrays = _apart(roles, arrays)
+    flags = arrays[0].flags
+    if flags.f_contiguous and not flags.c_contiguous and len(axes) == 1:
+        arrays = [array.T for array in arrays]
+        axes = (arrays[0].ndim - 1 - axes[0],)
+    whole = whole_block(arrays[0].shape, axes)
+    if whole is not None and not rows and not consumed:
+        for array in arrays:
+            if not _fits(array, dtype):
+                break
+        else:
+            return kernel(
+                *[
+                    array.reshape(whole if role in "io" else whole[::2])
+                    for role, array in zip(roles, arrays, strict=True)
+                ]
+            )
     with np.errstate(all="ignore"):
-        for box in parts:
-            invalid |= _run_box(kernel, order, box, sources, targets, reduced, consumed)
-    return invalid
+        return _run_boxes(kernel, roles, arrays, axes, dtype, whole, rows, consumed)
 
 
-def _run_whole(
+def _run_boxes(
     kernel: Kernel,
+    roles: str,
+    arrays: Sequence[Array],
     axes: tuple[int, ...],
     dtype: DType,
-    full: Sequence[Array],
-    reduced: Sequence[Array],
-) -> bool | None:
-    """Call the kernel once if the arrays, or their transposes, are blocks; None if not."""
-    x = full[0]
-    if len(axes) == 1 and not x.flags.c_contiguous:
-        axes = (x.ndim - 1 - axes[0],)
-        full, reduced = [each.T for each in full], [each.T for each in reduced]
-    shape = whole_block(full[0].shape, axes)
-    if shape is None or not all([_fits(each, dtype) for each in (*full, *reduced)]):
-        return None
-    blocks = [each.reshape(shape) for each in full]
-    return kernel(*blocks, *[each.reshape(shape[::2]) for each in reduced])
+    whole: tuple[int, int, int] | None,
+    rows: bool,
+    consumed: bool,
+) -> bool:
+    """Call the kernel on box after box, or on everything at once if nothing full needs packing."""
+    x = arrays[0]
+    scratch: dict[int, Array] = {}
+    if whole is not None and x.size <= SMALL_BOX and not (rows and whole[2] > 1):
+        return _run_box(kernel, roles, arrays, whole, dtype, consumed, scratch)
+    order = block_order(x, axes, rows)
+    arrays = [array.transpose(order.axes) for array in arrays]
+    parts: Iterable[tuple[Any, ...]] = ((...,),)
+    full = [array for role, array in zip(roles, arrays, strict=True) if role in "io"]
+    if rows or consumed or not all(_fits(array, dtype) for array in full):
+        parts = boxes(order, full[0].shape, SMALL_BOX if rows else BOX)
+    invalid = False
+    for part in parts:
+        cut = [array[part] for array in arrays]
+        shape = block_shape(order, cut[0].shape)
+        invalid |= _run_box(kernel, roles, cut, shape, dtype, consumed, scratch)
+    return invalid
 
 
 def _run_box(
     kernel: Kernel,
-    order: Order,
-    box: tuple[Any, ...],
-    sources: Sequence[_Operand],
-    targets: Sequence[_Operand],
-    reduced: Sequence[_Operand],
+    roles: str,
+    arrays: Sequence[Array],
+    shape: tuple[int, int, int],
+    dtype: DType,
     consumed: bool,
+    scratch: dict[int, Array],
 ) -> bool:
-    """Call the kernel on one box."""
+    """Call the kernel on one box, whose block has this shape."""
     blocks: list[Array] = []
     results: list[tuple[Array, Array]] = []
-    free: list[Array] = []
-    shape = block_shape(order, sources[0].array[box].shape)
-    for source in sources:
-        part = source.array[box]
-        if not consumed and _fits(part, source.dtype):
-            blocks.append(part.reshape(shape))
+    spare: list[Array] = []
+    for place, (role, array) in enumerate(zip(roles, arrays, strict=True)):
+        needed_dtype = _BOOL if role == "m" else dtype
+        needed_shape = shape if role in "imo" else shape[::2]
+        if _fits(array, needed_dtype) and not (consumed and role == "i"):
+            blocks.append(array.reshape(needed_shape))
+            continue
+        if role == "o" and spare:
+            block = spare.pop(0)
         else:
-            blocks.append(source.packed(part, shape))
-            if source.dtype != _BOOL:
-                free.append(blocks[-1])
-    for operands, result_shape in ((targets, shape), (reduced, shape[::2])):
-        for target in operands:
-            part = target.array[box]
-            if _fits(part, target.dtype):
-                blocks.append(part.reshape(result_shape))
-            else:
-                in_place = free and result_shape is shape
-                block = free.pop(0) if in_place else target.room(result_shape)
-                blocks.append(block)
-                results.append((part, block))
+            block = _room(scratch, place, needed_shape, needed_dtype)
+        blocks.append(block)
+        if role in "oO":
+            results.append((array, block))
+            continue
+        np.copyto(block.reshape(array.shape), array, casting="unsafe")
+        if role == "i":
+            spare.append(block)
     invalid = kernel(*blocks)
-    for part, block in results:
-        np.copyto(part, block.reshape(part.shape), casting="unsafe")
+    for array, block in results:
+        np.copyto(array, block.reshape(array.shape), casting="unsafe")
     return invalid
+
+
+def _room(scratch: dict[int, Array], place: int, shape: tuple[int, ...], dtype: DType) -> Array:
+    """The scratch block for the argument at this place. The first box asks for the largest."""
+    buffer = scratch.get(place)
+    if buffer is None:
+        buffer = scratch[place] = np.empty(shape, dtype)
+    if buffer.shape == shape:
+        return buffer
+    return buffer.reshape(-1)[: prod(shape)].reshape(shape)

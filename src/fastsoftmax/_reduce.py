@@ -77,33 +77,27 @@ def _run(
 ) -> bool:
     """Store the logarithm, and the sign if there are two results."""
     signed = len(results) == 2
-    consumed = inside is not None
+    arrays = [array]
     if weights is not None:
-        kernel = masked_weighted if consumed else weighted
-        if not signed:
-            kernel = unsigned(kernel)
-        return run(
-            kernel,
-            axes,
-            _FLOAT64,
-            (array, weights),
-            reduced_outputs=results,
-            mask=inside,
-            consumed=consumed,
-            rows=True,
-            fresh=fresh,
-        )
-    kernel = masked_reduction(kernels.logsumexp) if consumed else kernels.logsumexp
-    if signed:
-        kernel = _with_sign(kernel)
+        arrays.append(weights)
+        compute = _FLOAT64
+        kernel = weighted if inside is None else masked_weighted
+        kernel = kernel if signed else unsigned(kernel)
+    else:
+        kernel = kernels.logsumexp if inside is None else masked_reduction(kernels.logsumexp)
+        kernel = _with_sign(kernel) if signed else kernel
+    roles = "i" * len(arrays)
+    if inside is not None:
+        arrays.append(inside)
+        roles += "m"
     return run(
         kernel,
+        roles + "O" * len(results),
+        [*arrays, *results],
         axes,
         compute,
-        (array,),
-        reduced_outputs=results,
-        mask=inside,
-        consumed=consumed,
+        rows=weights is not None,
+        consumed=inside is not None,
         fresh=fresh,
     )
 
