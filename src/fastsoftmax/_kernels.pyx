@@ -8,9 +8,9 @@
 """
 
 cimport numpy as cnp
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 
-from fastsoftmax.rows cimport log_softmax_rows, logsumexp_rows, softmax_rows
+from fastsoftmax.columns cimport reduce_columns
+from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, Operation, reduce_rows
 from fastsoftmax.vector_math cimport real
 
 cnp.import_array()
@@ -42,24 +42,16 @@ cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced) except -1:
     return 0
 
 
-cdef enum Operation:
-    SOFTMAX
-    LOG_SOFTMAX
-    LOGSUMEXP
-
-
 cdef bint run(
-    Operation operation, real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches
 ) except? True:
-    """One operation over a block."""
+    """One operation over a block. True if a slice without nan has become nan."""
     cdef bint made_nan = False
     with nogil:
-        if operation == SOFTMAX:
-            softmax_rows(x, y, outer, n, past_caches, &made_nan)
-        elif operation == LOG_SOFTMAX:
-            log_softmax_rows(x, y, outer, n, &made_nan)
+        if inner == 1:
+            reduce_rows(operation, x, y, outer, n, past_caches, &made_nan)
         else:
-            logsumexp_rows(x, y, outer, n)
+            reduce_columns(operation, x, y, outer, n, inner, &made_nan)
     return made_nan
 
 
@@ -69,9 +61,9 @@ cdef bint dispatch(Operation operation, cnp.ndarray x, cnp.ndarray out) except? 
     cdef Py_ssize_t inner = cnp.PyArray_DIM(x, 2)
     cdef bint past_caches = cnp.PyArray_NBYTES(out) > 33554432
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        return run[float](operation, <float*>cnp.PyArray_DATA(x), <float*>cnp.PyArray_DATA(out), outer, n, inner, past_caches)
+        return run(operation, <const float*>cnp.PyArray_DATA(x), <float*>cnp.PyArray_DATA(out), outer, n, inner, past_caches)
     if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
-        return run(operation, <double*>cnp.PyArray_DATA(x), <double*>cnp.PyArray_DATA(out), outer, n, inner, past_caches)
+        return run(operation, <const double*>cnp.PyArray_DATA(x), <double*>cnp.PyArray_DATA(out), outer, n, inner, past_caches)
     raise TypeError("kernels take float32 or float64")
 
 
@@ -93,53 +85,46 @@ def logsumexp(cnp.ndarray x not None, cnp.ndarray out not None):
     return dispatch(LOGSUMEXP, x, out)
 
 
-cdef object small(Operation operation, x, axis):
-    """The result for a plain small call, or None where the general path has to look closer."""
-    cdef cnp.ndarray array
+cdef object small_result(Operation operation, const real* x, cnp.ndarray array, int ndim, Py_ssize_t outer, Py_ssize_t n):
+    """Allocate and compute the result of a plain small call; None if it would have to warn."""
+    cdef bint made_nan = False
     cdef cnp.ndarray out
-    cdef Py_ssize_t n, size, last
-    cdef int dtype
-    cdef float of_float
-    cdef double of_double
+    cdef int dtype = cnp.PyArray_TYPE(array)
+    cdef real number
+    if ndim == 0:
+        reduce_rows(operation, x, &number, outer, n, False, &made_nan)
+        return PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
+    out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
+    reduce_rows(operation, x, <real*>cnp.PyArray_DATA(out), outer, n, False, &made_nan)
+    return None if made_nan else out
+
+
+cdef object small(Operation operation, x, axis):
+    """The result of a plain small call, or None where the general path has to look closer."""
+    cdef cnp.ndarray array
+    cdef Py_ssize_t n, size
+    cdef int ndim, dtype
     if type(x) is not cnp.ndarray:
         return None
     array = <cnp.ndarray>x
-    dtype = cnp.PyArray_TYPE(array)
-    last = cnp.PyArray_NDIM(array) - 1
+    ndim = cnp.PyArray_NDIM(array)
     size = cnp.PyArray_SIZE(array)
-    if last < 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(array):
+    dtype = cnp.PyArray_TYPE(array)
+    if ndim == 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(array):
         return None
-    if dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE:
-        return None
-    n = cnp.PyArray_DIM(array, <int>last)
     if axis is None:
         n = size
-    elif type(axis) is not int or not (axis == -1 or axis == last):
+    elif type(axis) is int and (axis == -1 or axis == ndim - 1):
+        n = cnp.PyArray_DIM(array, ndim - 1)
+    else:
         return None
     if operation == LOGSUMEXP:
-        if n == size and (last == 0 or axis is None):
-            if dtype == cnp.NPY_FLOAT:
-                logsumexp_rows(<float*>cnp.PyArray_DATA(array), &of_float, 1, n)
-                return PyArray_Scalar(&of_float, PyArray_DescrFromType(dtype), None)
-            logsumexp_rows(<double*>cnp.PyArray_DATA(array), &of_double, 1, n)
-            return PyArray_Scalar(&of_double, PyArray_DescrFromType(dtype), None)
-        out = <cnp.ndarray>cnp.PyArray_SimpleNew(<int>last, cnp.PyArray_DIMS(array), dtype)
-    else:
-        out = <cnp.ndarray>cnp.PyArray_SimpleNew(<int>last + 1, cnp.PyArray_DIMS(array), dtype)
+        ndim = 0 if axis is None else ndim - 1
     if dtype == cnp.NPY_FLOAT:
-        return None if run_rows(operation, <float*>cnp.PyArray_DATA(array), <float*>cnp.PyArray_DATA(out), size // n, n) else out
-    return None if run_rows(operation, <double*>cnp.PyArray_DATA(array), <double*>cnp.PyArray_DATA(out), size // n, n) else out
-
-
-cdef bint run_rows(Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n) except? True:
-    cdef bint made_nan = False
-    if operation == SOFTMAX:
-        softmax_rows(x, y, outer, n, False, &made_nan)
-    elif operation == LOG_SOFTMAX:
-        log_softmax_rows(x, y, outer, n, &made_nan)
-    else:
-        logsumexp_rows(x, y, outer, n)
-    return made_nan
+        return small_result(operation, <const float*>cnp.PyArray_DATA(array), array, ndim, size // n, n)
+    if dtype == cnp.NPY_DOUBLE:
+        return small_result(operation, <const double*>cnp.PyArray_DATA(array), array, ndim, size // n, n)
+    return None
 
 
 def softmax_small(x, axis):

@@ -33,6 +33,12 @@ cdef enum:
     SIGNAL_PERIOD = 1048576
 
 
+cdef enum Operation:
+    SOFTMAX
+    LOG_SOFTMAX
+    LOGSUMEXP
+
+
 cdef inline Py_ssize_t lanes(real unused) noexcept nogil:
     return 64 // <Py_ssize_t>sizeof(real)
 
@@ -142,15 +148,17 @@ cdef inline void sum_block(
         ties[0] = reduce_add(count)
 
 
-cdef inline void scale_block(real* y, Py_ssize_t n, real factor, vec[real] a, vec[real] b) noexcept nogil:
-    """y[:n] = factor * y * (a + b), rounded once. The factor is a power of two."""
+cdef inline void scale_block(real* y, Py_ssize_t n, double exponent, vec[real] a, vec[real] b) noexcept nogil:
+    """y[:n] = 2^exponent * y * (a + b), rounded once. The exponent is a whole number, at most 0."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
-    cdef vec[real] scale = broadcast(factor)
+    # In two steps: 2^exponent itself may be below the smallest subnormal where its product with a term is not.
+    cdef vec[real] once = broadcast(<real>power_of_two(<double><long long>(0.5 * exponent)))
+    cdef vec[real] again = broadcast(<real>power_of_two(exponent - <double><long long>(0.5 * exponent)))
     cdef vec[real] terms
-    if factor != 1:
+    if exponent != 0.0:
         while i + width <= n:
-            terms = load(y + i) * scale
+            terms = load(y + i) * once * again
             store(y + i, fma(terms, a, terms * b))
             i += width
     else:
@@ -159,7 +167,7 @@ cdef inline void scale_block(real* y, Py_ssize_t n, real factor, vec[real] a, ve
             store(y + i, fma(terms, a, terms * b))
             i += width
     if i < n:
-        terms = load_partial(y + i, n - i, <real>0) * scale
+        terms = load_partial(y + i, n - i, <real>0) * once * again
         store_partial(y + i, fma(terms, a, terms * b), n - i)
 
 
@@ -266,7 +274,7 @@ cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogi
     for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
-        scale_block(y + start, length, <real>power_of_two(scale_of_number(maxima[block]) - state.K), high, low)
+        scale_block(y + start, length, scale_of_number(maxima[block]) - state.K, high, low)
     return False
 
 
@@ -406,42 +414,21 @@ cdef inline int logsumexp_row(const real* x, real* y, Py_ssize_t n) except -1 no
 # All rows.
 
 
-cdef inline int softmax_rows(
-    const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
+cdef inline int reduce_rows(
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
-    cdef Py_ssize_t row
+    """One operation over rows (outer, n)."""
     cdef Py_ssize_t since = 0
+    cdef Py_ssize_t row
     for row in range(outer):
-        if n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES:
+        if operation == LOGSUMEXP:
+            logsumexp_row(x + row * n, y + row, n)
+        elif operation == LOG_SOFTMAX:
+            log_softmax_row(x + row * n, y + row * n, n, made_nan)
+        elif n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES:
             made_nan[0] |= softmax_row(x + row * n, y + row * n, n)
         else:
             long_softmax_row(x + row * n, y + row * n, n, past_caches, made_nan)
-        since += n
-        if since >= SIGNAL_PERIOD:
-            since = 0
-            hear_signals()
-    return 0
-
-
-cdef inline int log_softmax_rows(
-    const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
-) except -1 nogil:
-    cdef Py_ssize_t row
-    cdef Py_ssize_t since = 0
-    for row in range(outer):
-        log_softmax_row(x + row * n, y + row * n, n, made_nan)
-        since += n
-        if since >= SIGNAL_PERIOD:
-            since = 0
-            hear_signals()
-    return 0
-
-
-cdef inline int logsumexp_rows(const real* x, real* y, Py_ssize_t outer, Py_ssize_t n) except -1 nogil:
-    cdef Py_ssize_t row
-    cdef Py_ssize_t since = 0
-    for row in range(outer):
-        logsumexp_row(x + row * n, y + row, n)
         since += n
         if since >= SIGNAL_PERIOD:
             since = 0

@@ -59,11 +59,7 @@ cdef inline void add_scaled(
 
 cdef inline double scale_of_number(real largest) noexcept nogil:
     """K of a single number."""
-    cdef vec[real] K = scale_of(broadcast(largest))
-    if real is float:
-        return first_lane(widen_low(K))
-    else:
-        return first_lane(K)
+    return first_lane(scale_of(broadcast(largest)))
 
 
 cdef inline real block_scale_maximum(real largest) noexcept nogil:

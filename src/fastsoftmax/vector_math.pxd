@@ -169,9 +169,9 @@ cdef inline void meet(vec[double]* highs, vec[double]* lows) noexcept nogil:
         half = half >> 1
 
 
-cdef inline double first_lane(vec[double] v) noexcept nogil:
-    cdef double lanes[8]
-    store(<double*>lanes, v)
+cdef inline real first_lane(vec[real] v) noexcept nogil:
+    cdef real lanes[16]
+    store(<real*>lanes, v)
     return lanes[0]
 
 

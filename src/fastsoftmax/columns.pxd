@@ -1,0 +1,503 @@
+"""Columns: the reduced axis is not the last, so neighbouring columns share a vector.
+
+(a) A tile is PANELS vectors of neighbouring columns. Up to BLOCK rows of it are copied into panels, one for each vector,
+    which are contiguous and stay in the level-2 cache. Reading the array itself again would collapse at strides of a
+    power of two, where all rows of a tile compete for the same few lines of the caches.
+(b) Within a panel the rows go through the lanes of the row kernel's sums: rows i, i + lanes, i + 2 lanes, ... are lane i of
+    a column's sum. So a column gets the bits that the same numbers get as a row.
+(c) A column of up to BLOCK rows is read once, and its result written once. A longer one is read for its state, and again
+    for its result, as long rows are.
+(d) Columns that are special (see rows.pxd) are computed with the others, to no harm, and overwritten.
+"""
+
+from libc.math cimport INFINITY, NAN
+from libc.stdlib cimport free, malloc
+
+from fastsoftmax.rows cimport (
+    LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, shift_of,
+)
+from fastsoftmax.simd cimport (
+    broadcast, fma, load, load_partial, maximum, narrow, reduce_add, select_equal, select_less, store, store_partial, vec,
+    widen_high, widen_low,
+)
+from fastsoftmax.sums cimport (
+    BLOCK, Terms, TermsBesideMaximum, log_of_state, log_of_sum, maximum_term, merge, merge_beside_maximum,
+    no_terms, no_terms_beside_maximum, reciprocal, reciprocal_of_state, scale_of_number,
+)
+from fastsoftmax.vector_math cimport (
+    accumulate, empty_sum, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
+)
+
+cdef enum:
+    PANELS = 4
+    WIDEST = 64  # columns of a tile, of float32
+    LANES = 16  # of float32
+
+
+cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if a < b else b
+
+
+# Between the array and the panels. A tile has `columns` columns, its rows are `stride` elements apart.
+
+
+cdef inline void read_tile(
+    const real* x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, real* panels, Py_ssize_t panel, real* largest
+) noexcept nogil:
+    """Copy the tile into panels, -inf where it has no column, and find the largest of each column, passing over nan."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i, p, left
+    cdef vec[real] a, b, c, d, top
+    if columns == PANELS * width:
+        a = b = c = d = broadcast(<real>-INFINITY)
+        for i in range(rows):
+            top = load(x + i * stride)
+            store(panels + i * width, top)
+            a = maximum(top, a)
+            top = load(x + i * stride + width)
+            store(panels + panel + i * width, top)
+            b = maximum(top, b)
+            top = load(x + i * stride + 2 * width)
+            store(panels + 2 * panel + i * width, top)
+            c = maximum(top, c)
+            top = load(x + i * stride + 3 * width)
+            store(panels + 3 * panel + i * width, top)
+            d = maximum(top, d)
+        store(largest, a)
+        store(largest + width, b)
+        store(largest + 2 * width, c)
+        store(largest + 3 * width, d)
+        return
+    p = 0
+    while p * width < columns:
+        left = smaller(columns - p * width, width)
+        a = broadcast(<real>-INFINITY)
+        for i in range(rows):
+            top = load_partial(x + i * stride + p * width, left, <real>-INFINITY)
+            store(panels + p * panel + i * width, top)
+            a = maximum(top, a)
+        store(largest + p * width, a)
+        p += 1
+
+
+cdef inline void write_quotients(
+    const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, const real* high, const real* low
+) noexcept nogil:
+    """y = panels * (high + low), rounded once."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i, p, left
+    cdef vec[real] terms, a, b
+    p = 0
+    while p * width < columns:
+        left = smaller(columns - p * width, width)
+        a = load(high + p * width)
+        b = load(low + p * width)
+        for i in range(rows):
+            terms = load(panels + p * panel_size + i * width)
+            terms = fma(terms, a, terms * b)
+            if left == width:
+                store(y + i * stride + p * width, terms)
+            else:
+                store_partial(y + i * stride + p * width, terms, left)
+        p += 1
+
+
+cdef inline void write_differences(
+    const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, const real* largest,
+    const real* logarithm,
+) noexcept nogil:
+    """y = (panels - largest) - logarithm."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i, p, left
+    cdef vec[real] terms, top, log_sum
+    p = 0
+    while p * width < columns:
+        left = smaller(columns - p * width, width)
+        top = load(largest + p * width)
+        log_sum = load(logarithm + p * width)
+        for i in range(rows):
+            terms = (load(panels + p * panel_size + i * width) - top) - log_sum
+            if left == width:
+                store(y + i * stride + p * width, terms)
+            else:
+                store_partial(y + i * stride + p * width, terms, left)
+        p += 1
+
+
+# One panel.
+
+
+cdef inline vec[real] finite_or_zero(vec[real] x) noexcept nogil:
+    cdef vec[real] zero = broadcast(<real>0)
+    return select_equal(x - x, zero, x, zero)
+
+
+cdef inline vec[real] shift_of_columns(vec[real] largest) noexcept nogil:
+    """What is subtracted from the columns before range reduction: nothing, or a maximum too large for it."""
+    cdef vec[real] zero = broadcast(<real>0)
+    cdef vec[real] limit = broadcast(shift_limit(<real>0))
+    cdef vec[real] finite = finite_or_zero(largest)
+    return select_less(limit, finite, finite, select_less(finite, zero - limit, finite, zero))
+
+
+cdef inline void shift_panel(real* panel, Py_ssize_t rows, vec[real] shift) noexcept nogil:
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i
+    for i in range(rows):
+        store(panel + i * width, load(panel + i * width) - shift)
+
+
+cdef inline void sum_panel(
+    real* panel, Py_ssize_t rows, vec[real] largest, bint keep_terms, bint beside_maximum,
+    vec[double]* first, vec[double]* second, vec[real]* ties,
+) noexcept nogil:
+    """Sum each column's terms relative to its largest element, in the row kernel's order.
+
+    The sums are float32's lanes 0-7 and 8-15, or float64's (high, low). With keep_terms the terms replace the panel.
+    """
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef vec[double] firsts[LANES]
+    cdef vec[double] seconds[LANES]
+    cdef vec[real] floor = largest - broadcast(lowest(<real>0))
+    cdef vec[real] magic = magic_of(scale_of(largest))
+    cdef vec[real] zero = broadcast(<real>0)
+    cdef vec[real] one = broadcast(<real>1)
+    cdef vec[real] values, terms, high, low
+    cdef Py_ssize_t lane, half, i
+    ties[0] = zero
+    for lane in range(width):
+        high = empty_sum(<real>0)
+        low = zero
+        i = lane
+        while i < rows:
+            values = load(panel + i * width)
+            terms = exponential_term(values, floor, magic)
+            if keep_terms:
+                store(panel + i * width, terms)
+            if beside_maximum:
+                ties[0] = ties[0] + select_equal(values, largest, one, zero)
+                terms = select_equal(values, largest, zero, terms)
+            accumulate(terms, &high, &low)
+            i += width
+        high = high - empty_sum(<real>0)
+        if real is float:
+            firsts[lane] = widen_low(high) + widen_low(low)
+            seconds[lane] = widen_high(high) + widen_high(low)
+        else:
+            firsts[lane] = high
+            seconds[lane] = low
+    if real is float:
+        half = 8
+        while half > 0:
+            for i in range(half):
+                firsts[i] = firsts[i] + firsts[i + half]
+                seconds[i] = seconds[i] + seconds[i + half]
+            half = half >> 1
+    else:
+        meet(firsts, seconds)
+    first[0] = firsts[0]
+    second[0] = seconds[0]
+
+
+cdef inline void log_of_panel_sum(
+    vec[double] first, vec[double] second, vec[real] ties, vec[real] largest, vec[double]* a, vec[double]* b
+) noexcept nogil:
+    """The logarithms of the columns' sums of e^(x - largest): float32's lanes 0-7 and 8-15, or float64's twice."""
+    cdef vec[double] term_a, term_b
+    maximum_term(largest, &term_a, &term_b)
+    if real is float:
+        a[0] = log_of_sum(widen_low(ties), first, term_a)
+        b[0] = log_of_sum(widen_high(ties), second, term_b)
+    else:
+        a[0] = log_of_sum(ties, first + second, term_a)
+        b[0] = a[0]
+
+
+# Special columns.
+
+
+cdef enum Kind:
+    ORDINARY
+    HOLDS_NAN
+    INFINITE  # its largest element is
+
+
+cdef inline bint find_special(
+    const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, const real* largest, const real* results, char* kinds
+) noexcept nogil:
+    """Tell the columns whose largest element is infinite or whose result is nan; whether there are any."""
+    cdef Py_ssize_t j, i
+    cdef bint any_special = False
+    for j in range(columns):
+        kinds[j] = ORDINARY
+        any_special |= not (is_finite(largest[j]) and results[j] == results[j])
+    if any_special:
+        for j in range(columns):
+            if not (is_finite(largest[j]) and results[j] == results[j]):
+                kinds[j] = INFINITE
+                for i in range(n):
+                    if x[i * stride + j] != x[i * stride + j]:
+                        kinds[j] = HOLDS_NAN
+                        break
+    return any_special
+
+
+cdef inline void write_special(
+    Operation operation, const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
+    const real* largest, const char* kinds,
+) noexcept nogil:
+    """Overwrite what was computed for special columns. For log_softmax the panels hold x."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i, j
+    cdef real x
+    for j in range(columns):
+        if kinds[j] != ORDINARY:
+            for i in range(rows):
+                y[i * stride + j] = NAN
+                x = panels[(j // width) * panel_size + i * width + j % width]
+                if operation == LOG_SOFTMAX and kinds[j] == INFINITE and x != largest[j]:
+                    y[i * stride + j] = -INFINITY
+
+
+# One tile.
+
+
+cdef inline void finish_logsumexp(
+    real* y, Py_ssize_t columns, const real* largest, const double* logarithms, const char* kinds
+) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(columns):
+        if kinds[j] == ORDINARY:
+            y[j] = <real>(<double>largest[j] + logarithms[j])
+        else:
+            y[j] = <real>NAN if kinds[j] == HOLDS_NAN else largest[j]
+
+
+cdef inline bint short_tile(
+    Operation operation, const real* x, real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels,
+    Py_ssize_t panel_size,
+) noexcept nogil:
+    """Columns of at most BLOCK elements. True if a nan was made where none came in."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef real largest[WIDEST]
+    cdef real tops[WIDEST]
+    cdef real results[WIDEST]
+    cdef real lows[WIDEST]
+    cdef double logarithms[WIDEST]
+    cdef char kinds[WIDEST]
+    cdef Py_ssize_t p, j
+    cdef vec[real] top, shift, ties, high, low
+    cdef vec[double] a, b
+    cdef vec[real] zero = broadcast(<real>0)
+    cdef real* panel
+    cdef bint made_nan = False
+    read_tile(x, stride, n, columns, panels, panel_size, largest)
+    p = 0
+    while p * width < columns:
+        panel = panels + p * panel_size
+        top = load(<const real*>largest + p * width)
+        shift = shift_of_columns(top)
+        top = finite_or_zero(top) - shift
+        store(tops + p * width, top)
+        if reduce_add(select_equal(shift, zero, zero, broadcast(<real>1))) != 0:
+            shift_panel(panel, n, shift)
+        if operation == SOFTMAX:
+            sum_panel(panel, n, top, True, False, &a, &b, &ties)
+            reciprocal(a, b, &high, &low)
+            store(lows + p * width, low)
+        else:
+            sum_panel(panel, n, top, False, True, &a, &b, &ties)
+            log_of_panel_sum(a, b, ties, top, &a, &b)
+            store(logarithms + p * width, a)
+            if real is float:
+                store(logarithms + p * width + 8, b)
+                high = narrow(a, b)
+            else:
+                high = a
+        store(results + p * width, high)
+        p += 1
+    find_special(x, stride, n, columns, largest, results, kinds)
+    if operation == LOGSUMEXP:
+        finish_logsumexp(y, columns, largest, logarithms, kinds)
+        return False
+    if operation == SOFTMAX:
+        write_quotients(panels, panel_size, y, stride, n, columns, results, lows)
+    else:
+        write_differences(panels, panel_size, y, stride, n, columns, tops, results)
+    write_special(operation, panels, panel_size, y, stride, n, columns, largest, kinds)
+    for j in range(columns):
+        made_nan |= kinds[j] == INFINITE
+    return made_nan
+
+
+cdef inline int sum_tile(
+    Operation operation, const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels,
+    Py_ssize_t panel_size, const real* shifts, real* largest, Terms* terms, TermsBesideMaximum* beside_maximum,
+) except -1 nogil:
+    """The states and the largest elements of columns of any length; x is taken less the shifts."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef real tops[WIDEST]
+    cdef double firsts[WIDEST]
+    cdef double seconds[WIDEST]
+    cdef real ties_of[WIDEST]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t rows, p, j
+    cdef vec[real] top, ties
+    cdef vec[real] zero = broadcast(<real>0)
+    cdef vec[real] limit = broadcast(shift_limit(<real>0))
+    cdef vec[double] a, b
+    cdef Terms part
+    cdef TermsBesideMaximum part_beside
+    for j in range(columns):
+        largest[j] = -INFINITY
+        terms[j] = no_terms(<real>0)
+        beside_maximum[j] = no_terms_beside_maximum(<real>0)
+    while start < n:
+        rows = smaller(n - start, BLOCK)
+        read_tile(x + start * stride, stride, rows, columns, panels, panel_size, tops)
+        for j in range(columns):
+            if tops[j] > largest[j]:
+                largest[j] = tops[j]
+        p = 0
+        while p * width < columns:
+            shift_panel(panels + p * panel_size, rows, load(shifts + p * width))
+            top = load(<const real*>tops + p * width) - load(shifts + p * width)
+            top = select_less(zero - limit, top, top, zero - limit)  # block_scale_maximum
+            top = select_less(limit, top, zero, top)  # will be shifted, or is infinite: no matter what comes out
+            store(tops + p * width, top)
+            sum_panel(panels + p * panel_size, rows, top, False, operation != SOFTMAX, &a, &b, &ties)
+            store(firsts + p * width, a)
+            if real is float:
+                store(firsts + p * width + 8, b)
+                store(seconds + p * width, broadcast(0.0))
+                store(seconds + p * width + 8, broadcast(0.0))
+            else:
+                store(seconds + p * width, b)
+            store(ties_of + p * width, ties)
+            p += 1
+        for j in range(columns):
+            if operation == SOFTMAX:
+                part.K = scale_of_number(tops[j])
+                part.high = firsts[j]
+                part.low = seconds[j]
+                merge(&terms[j], part)
+            else:
+                part_beside.largest = tops[j]
+                part_beside.ties = ties_of[j]
+                part_beside.high = firsts[j]
+                part_beside.low = seconds[j]
+                merge_beside_maximum(<real>0, &beside_maximum[j], part_beside)
+        start += rows
+        if (start * columns) % SIGNAL_PERIOD == 0:
+            hear_signals()
+    return 0
+
+
+cdef inline int long_tile(
+    Operation operation, const real* x, real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels,
+    Py_ssize_t panel_size, bint* made_nan,
+) except -1 nogil:
+    """Columns of more than BLOCK elements: their states first, then their results."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef real largest[WIDEST]
+    cdef real shifts[WIDEST]
+    cdef real tops[WIDEST]
+    cdef real results[WIDEST]
+    cdef real lows[WIDEST]
+    cdef double logarithms[WIDEST]
+    cdef char kinds[WIDEST]
+    cdef Terms terms[WIDEST]
+    cdef TermsBesideMaximum beside_maximum[WIDEST]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t rows, p, i, j
+    cdef real unused[WIDEST]
+    cdef vec[real] high, low, floor, magic, top
+    cdef bint any_shift = False
+    cdef real* panel
+    for j in range(WIDEST):
+        shifts[j] = 0
+        tops[j] = 0
+    sum_tile(operation, x, stride, n, columns, panels, panel_size, shifts, largest, terms, beside_maximum)
+    for j in range(columns):
+        if is_finite(largest[j]):
+            shifts[j] = shift_of(largest[j])
+            tops[j] = largest[j] - shifts[j]
+            any_shift |= shifts[j] != 0
+    if any_shift:
+        sum_tile(operation, x, stride, n, columns, panels, panel_size, shifts, largest, terms, beside_maximum)
+    for j in range(columns):
+        if operation == SOFTMAX:
+            reciprocal_of_state(terms[j], &high, &low)
+            results[j] = first_lane(high)
+            lows[j] = first_lane(low)
+        else:
+            logarithms[j] = log_of_state(<real>0, beside_maximum[j])
+            results[j] = <real>logarithms[j]
+    find_special(x, stride, n, columns, largest, results, kinds)
+    for j in range(columns):
+        made_nan[0] |= kinds[j] == INFINITE and operation != LOGSUMEXP
+    if operation == LOGSUMEXP:
+        finish_logsumexp(y, columns, largest, logarithms, kinds)
+        return 0
+    while start < n:
+        rows = smaller(n - start, BLOCK)
+        read_tile(x + start * stride, stride, rows, columns, panels, panel_size, unused)
+        if operation == SOFTMAX:
+            p = 0
+            while p * width < columns:
+                panel = panels + p * panel_size
+                shift_panel(panel, rows, load(<const real*>shifts + p * width))
+                top = load(<const real*>tops + p * width)
+                floor = top - broadcast(lowest(<real>0))
+                magic = magic_of(scale_of(top))
+                for i in range(rows):
+                    store(panel + i * width, exponential_term(load(panel + i * width), floor, magic))
+                p += 1
+            write_quotients(panels, panel_size, y + start * stride, stride, rows, columns, results, lows)
+        else:
+            write_differences(panels, panel_size, y + start * stride, stride, rows, columns, largest, results)
+        write_special(operation, panels, panel_size, y + start * stride, stride, rows, columns, largest, kinds)
+        start += rows
+        if (start * columns) % SIGNAL_PERIOD == 0:
+            hear_signals()
+    return 0
+
+
+# All columns.
+
+
+cdef inline int reduce_columns(
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint* made_nan
+) except -1 nogil:
+    """One operation over blocks (outer, n, inner)."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    # One vector more than the rows fill, so that the panels do not begin at the same place of the cache.
+    cdef Py_ssize_t panel_size = (smaller(n, BLOCK) + 1) * width
+    cdef Py_ssize_t since = 0
+    cdef Py_ssize_t o, j, columns, result
+    cdef void* memory = malloc(PANELS * panel_size * sizeof(real) + 64)
+    cdef real* panels = <real*>((<size_t>memory + 63) // 64 * 64)
+    if memory == NULL:
+        raise MemoryError()
+    try:
+        for o in range(outer):
+            j = 0
+            while j < inner:
+                columns = smaller(inner - j, PANELS * width)
+                result = o * inner + j if operation == LOGSUMEXP else o * n * inner + j
+                if n <= BLOCK:
+                    made_nan[0] |= short_tile(
+                        operation, x + o * n * inner + j, y + result, inner, n, columns, panels, panel_size
+                    )
+                else:
+                    long_tile(
+                        operation, x + o * n * inner + j, y + result, inner, n, columns, panels, panel_size, made_nan
+                    )
+                j += columns
+                since += n * columns
+                if since >= SIGNAL_PERIOD:
+                    since = 0
+                    hear_signals()
+    finally:
+        free(memory)
+    return 0
