@@ -6,6 +6,8 @@
 // the tests.
 #pragma once
 
+#include "always_inline.hpp"
+
 namespace simd {
 namespace {
 
@@ -51,7 +53,7 @@ template <class T> constexpr std::ptrdiff_t lanes = 64 / sizeof(T);
 template <class T> constexpr std::ptrdiff_t parts = 64 / sizeof(part<T>);
 template <class T> constexpr std::ptrdiff_t width = sizeof(part<T>) / sizeof(T);
 
-template <class To, class From> inline To same_bits(From x) {
+template <class To, class From> SIMD_INLINE To same_bits(From x) {
     To y;
     static_assert(sizeof y == sizeof x);
     std::memcpy(&y, &x, sizeof y);
@@ -59,24 +61,27 @@ template <class To, class From> inline To same_bits(From x) {
 }
 
 // Part by part: f(a, b, ...).
-template <class T, class F, class... V> inline vec<T> map(F f, V... v) {
+template <class T, class F, class... V> SIMD_INLINE vec<T> map(F f, V... v) {
     vec<T> out;
     for (std::ptrdiff_t i = 0; i < parts<T>; ++i) out.p[i] = f(v.p[i]...);
     return out;
 }
 // The same with the parts' bits as integers.
-template <class T, class F, class... V> inline vec<T> map_bits(F f, V... v) {
+template <class T, class F, class... V> SIMD_INLINE vec<T> map_bits(F f, V... v) {
     return map<T>([=](auto... x) { return same_bits<part<T>>(f(same_bits<part_bits<T>>(x)...)); }, v...);
 }
 
-template <class T> inline vec<T> load(const T* p) {
+// Part by part too: as one copy of 64 bytes, gcc takes it through the stack.
+template <class T> SIMD_INLINE vec<T> load(const T* p) {
     vec<T> v;
-    std::memcpy(v.p, p, sizeof v.p);
+    for (std::ptrdiff_t i = 0; i < parts<T>; ++i) std::memcpy(&v.p[i], p + i * width<T>, sizeof v.p[i]);
     return v;
 }
-template <class T> inline void store(T* p, vec<T> v) { std::memcpy(p, v.p, sizeof v.p); }
+template <class T> SIMD_INLINE void store(T* p, vec<T> v) {
+    for (std::ptrdiff_t i = 0; i < parts<T>; ++i) std::memcpy(p + i * width<T>, &v.p[i], sizeof v.p[i]);
+}
 
-template <class T> inline vec<T> load_partial(const T* p, std::ptrdiff_t k, T fill) {
+template <class T> SIMD_INLINE vec<T> load_partial(const T* p, std::ptrdiff_t k, T fill) {
     vec<T> v;
     for (std::ptrdiff_t i = 0; i < parts<T>; ++i, p += width<T>, k -= width<T>) {
         if (k >= width<T>) {
@@ -87,7 +92,7 @@ template <class T> inline vec<T> load_partial(const T* p, std::ptrdiff_t k, T fi
     }
     return v;
 }
-template <class T> inline void store_partial(T* p, vec<T> v, std::ptrdiff_t k) {
+template <class T> SIMD_INLINE void store_partial(T* p, vec<T> v, std::ptrdiff_t k) {
     for (std::ptrdiff_t i = 0; i < parts<T>; ++i, p += width<T>, k -= width<T>) {
         if (k >= width<T>) {
             std::memcpy(p, &v.p[i], sizeof v.p[i]);
@@ -99,60 +104,60 @@ template <class T> inline void store_partial(T* p, vec<T> v, std::ptrdiff_t k) {
 }
 
 // An ordinary store: there is no portable other.
-template <class T> inline void stream(T* p, vec<T> v) { store(p, v); }
-inline void stream_fence() {}
+template <class T> SIMD_INLINE void stream(T* p, vec<T> v) { store(p, v); }
+SIMD_INLINE void stream_fence() {}
 
-template <class T> inline vec<T> broadcast(T x) {
+template <class T> SIMD_INLINE vec<T> broadcast(T x) {
     vec<T> v;
     for (std::ptrdiff_t i = 0; i < parts<T>; ++i) v.p[i] = part_of<T>::of([=](std::ptrdiff_t) { return x; });
     return v;
 }
 
-template <class T> inline vec<T> operator+(vec<T> a, vec<T> b) {
+template <class T> SIMD_INLINE vec<T> operator+(vec<T> a, vec<T> b) {
     return map<T>([](auto x, auto y) { return x + y; }, a, b);
 }
-template <class T> inline vec<T> operator-(vec<T> a, vec<T> b) {
+template <class T> SIMD_INLINE vec<T> operator-(vec<T> a, vec<T> b) {
     return map<T>([](auto x, auto y) { return x - y; }, a, b);
 }
-template <class T> inline vec<T> operator*(vec<T> a, vec<T> b) {
+template <class T> SIMD_INLINE vec<T> operator*(vec<T> a, vec<T> b) {
     return map<T>([](auto x, auto y) { return x * y; }, a, b);
 }
-template <class T> inline vec<T> operator/(vec<T> a, vec<T> b) {
+template <class T> SIMD_INLINE vec<T> operator/(vec<T> a, vec<T> b) {
     return map<T>([](auto x, auto y) { return x / y; }, a, b);
 }
 
-template <class T> inline vec<T> fma(vec<T> a, vec<T> b, vec<T> c) { return a * b + c; }
+template <class T> SIMD_INLINE vec<T> fma(vec<T> a, vec<T> b, vec<T> c) { return a * b + c; }
 
-template <class T> inline vec<T> maximum(vec<T> a, vec<T> b) {
+template <class T> SIMD_INLINE vec<T> maximum(vec<T> a, vec<T> b) {
     return map<T>([](auto x, auto y) { return x > y ? x : y; }, a, b);
 }
 
-template <class T> inline vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y) {
+template <class T> SIMD_INLINE vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y) {
     return map<T>([](auto p, auto q, auto s, auto t) { return p == q ? s : t; }, a, b, x, y);
 }
 
-template <class T> inline vec<T> select_less(vec<T> a, vec<T> b, vec<T> x, vec<T> y) {
+template <class T> SIMD_INLINE vec<T> select_less(vec<T> a, vec<T> b, vec<T> x, vec<T> y) {
     return map<T>([](auto p, auto q, auto s, auto t) { return p < q ? s : t; }, a, b, x, y);
 }
 
-template <class T> inline vec<T> keep_first(vec<T> v, std::ptrdiff_t k) {
+template <class T> SIMD_INLINE vec<T> keep_first(vec<T> v, std::ptrdiff_t k) {
     static const T numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     return select_less(load(numbers), broadcast(static_cast<T>(k)), v, broadcast(T(0)));
 }
 
-template <class T, int s> inline vec<T> shift_bits(vec<T> v) {
+template <class T, int s> SIMD_INLINE vec<T> shift_bits(vec<T> v) {
     return map_bits<T>([](auto x) { return x << s; }, v);
 }
 
-template <class T> inline vec<T> add_bits(vec<T> a, vec<T> b) {
+template <class T> SIMD_INLINE vec<T> add_bits(vec<T> a, vec<T> b) {
     return map_bits<T>([](auto x, auto y) { return x + y; }, a, b);
 }
 
-template <class T> inline vec<T> sub_bits(vec<T> a, vec<T> b) {
+template <class T> SIMD_INLINE vec<T> sub_bits(vec<T> a, vec<T> b) {
     return map_bits<T>([](auto x, auto y) { return x - y; }, a, b);
 }
 
-template <class T> inline vec<T> lookup(const T* table, vec<T> v) {
+template <class T> SIMD_INLINE vec<T> lookup(const T* table, vec<T> v) {
     return map<T>([=](part<T> x) {
         const auto entry = same_bits<part_bits<T>>(x) % 16;
         return part_of<T>::of([=](std::ptrdiff_t j) { return table[part_of<T>::lane(entry, j)]; });
@@ -160,17 +165,17 @@ template <class T> inline vec<T> lookup(const T* table, vec<T> v) {
 }
 
 // The biased exponent becomes the low bits of 2^52 + exponent, a double like any other.
-inline vecd exponent(vecd v) {
+SIMD_INLINE vecd exponent(vecd v) {
     constexpr std::uint64_t bits_of_2_52 = 0x4330000000000000;
     return map_bits<double>([=](auto x) { return x >> 52 | bits_of_2_52; }, v) - broadcast(0x1p52 + 1023);
 }
-inline vecd mantissa(vecd v) {
+SIMD_INLINE vecd mantissa(vecd v) {
     constexpr std::uint64_t fraction = 0x000fffffffffffff, bits_of_1 = 0x3ff0000000000000;
     return map_bits<double>([=](auto x) { return (x & fraction) | bits_of_1; }, v);
 }
 
 // By halves: first whole parts, then the lanes of the last.
-template <class T, class F> inline T reduce(vec<T> v, F f) {
+template <class T, class F> SIMD_INLINE T reduce(vec<T> v, F f) {
     for (std::ptrdiff_t half = parts<T> / 2; half > 0; half /= 2)
         for (std::ptrdiff_t i = 0; i < half; ++i) v.p[i] = f(v.p[i], v.p[i + half]);
     T lane[width<T>];
@@ -180,33 +185,33 @@ template <class T, class F> inline T reduce(vec<T> v, F f) {
     return lane[0];
 }
 
-template <class T> inline T reduce_add(vec<T> v) {
+template <class T> SIMD_INLINE T reduce_add(vec<T> v) {
     return reduce(v, [](auto x, auto y) { return x + y; });
 }
 
-template <class T> inline T reduce_max(vec<T> v) {
+template <class T> SIMD_INLINE T reduce_max(vec<T> v) {
     return reduce(v, [](auto x, auto y) { return x > y ? x : y; });
 }
 
-template <class To, class From> inline void convert(To* to, const From* from) {
+template <class To, class From> SIMD_INLINE void convert(To* to, const From* from) {
     for (int i = 0; i < 8; ++i) to[i] = static_cast<To>(from[i]);
 }
 
-inline vecd widen_low(vecf v) {
+SIMD_INLINE vecd widen_low(vecf v) {
     float from[16];
     double to[8];
     store(from, v);
     convert(to, from);
     return load(to);
 }
-inline vecd widen_high(vecf v) {
+SIMD_INLINE vecd widen_high(vecf v) {
     float from[16];
     double to[8];
     store(from, v);
     convert(to, from + 8);
     return load(to);
 }
-inline vecf narrow(vecd low, vecd high) {
+SIMD_INLINE vecf narrow(vecd low, vecd high) {
     double from[16];
     float to[16];
     store(from, low);
