@@ -152,7 +152,6 @@ template <class T> void integer_bits() {
     expect("from_bits", &low_bits, &expected, 1, Nan::exact);
 
     const auto table = random_lanes<T>(random_lane), more = random_lanes<T>(random_lane);
-    constexpr int entries = 16;
     T both[2 * lanes<T>];
     std::memcpy(both, table.lane, sizeof table.lane);
     std::memcpy(both + lanes<T>, more.lane, sizeof more.lane);
