@@ -88,6 +88,14 @@ def compute_dtype(result: DType) -> DType | None:
     return _COMPUTE_DTYPES.get(result.char)
 
 
+def rounding_dtype(dtype: Any, result: DType, compute: DType) -> DType | None:
+    """What inputs are rounded to first: the dtype asked for, where kernels compute in another.
+
+    As in NumPy's ufuncs, `dtype` is what the input is cast to, not the result alone.
+    """
+    return None if dtype is None or result == compute else result
+
+
 def real_dtype(dtype: DType) -> DType:
     """The real counterpart of a complex dtype; any other dtype itself."""
     return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype

@@ -8,6 +8,7 @@ from ._arguments import (
     as_masked,
     compute_dtype,
     is_masked,
+    rounding_dtype,
     settle_array,
     settle_axes,
     settle_dtype,
@@ -53,11 +54,17 @@ def normalize(
         invalid = False
     elif compute is None:
         invalid = normalize_by_formula(formula, fill, array, axes, inside, result_dtype, result)
-    elif inside is None:
-        invalid = run(kernel, "io", (array, result), axes, compute, fresh=out is None)
     else:
-        kernel = masked(kernel, fill)
-        invalid = run(kernel, "imo", (array, inside, result), axes, compute, consumed=True)
+        invalid = run(
+            kernel if inside is None else masked(kernel, fill),
+            "io" if inside is None else "imo",
+            (array, result) if inside is None else (array, inside, result),
+            axes,
+            compute,
+            through=rounding_dtype(dtype, result_dtype, compute),
+            consumed=inside is not None,
+            fresh=out is None,
+        )
     if invalid:
         report_invalid()
 

@@ -87,7 +87,7 @@ def _shifted(a: Array, b: Array) -> tuple[Array, Array]:
     terms = _weigh(np.exp(a - origin[:, np.newaxis]), b)
     terms[rows, dominant] = 0
     rest = terms.sum(axis=1) / weight
-    sign = np.sign(1 + rest) * np.sign(weight)
+    sign = np.sign(1 + rest) * np.sign(weight) + 0.0
     if np.iscomplexobj(a):
         return np.log1p(rest) + np.log(weight) + origin, sign * np.exp(origin.imag * 1j)
     return np.log1p(np.where(rest < -1, -2 - rest, rest)) + np.log(np.abs(weight)) + origin, sign

@@ -58,6 +58,7 @@ def run(
     axes: tuple[int, ...],
     dtype: DType,
     *,
+    through: DType | None = None,
     rows: bool = False,
     consumed: bool = False,
     fresh: bool = False,
@@ -78,6 +79,8 @@ def run(
         The reduced axes, increasing.
     dtype : dtype
         What the kernel computes in.
+    through : dtype, optional
+        A narrower dtype that inputs are rounded to before the kernel computes.
     rows : bool
         The kernel is NumPy code: it takes boxes with inner = 1, and never the whole, for the sake
         of its temporaries.
@@ -98,7 +101,7 @@ def run(
         arrays = [array.T for array in arrays]
         axes = (arrays[0].ndim - 1 - axes[0],)
     whole = whole_block(arrays[0].shape, axes)
-    if whole is not None and not rows and not consumed:
+    if whole is not None and through is None and not rows and not consumed:
         for array in arrays:
             if not _fits(array, dtype):
                 break
@@ -110,7 +113,7 @@ def run(
                 ]
             )
     with np.errstate(all="ignore"):
-        return _run_boxes(kernel, roles, arrays, axes, dtype, whole, rows, consumed)
+        return _run_boxes(kernel, roles, arrays, axes, dtype, through, whole, rows, consumed)
 
 
 def _run_boxes(
@@ -119,6 +122,7 @@ def _run_boxes(
     arrays: Sequence[Array],
     axes: tuple[int, ...],
     dtype: DType,
+    through: DType | None,
     whole: tuple[int, int, int] | None,
     rows: bool,
     consumed: bool,
@@ -127,18 +131,18 @@ def _run_boxes(
     x = arrays[0]
     scratch: dict[int, Array] = {}
     if whole is not None and x.size <= SMALL_BOX and not (rows and whole[2] > 1):
-        return _run_box(kernel, roles, arrays, whole, dtype, consumed, scratch)
+        return _run_box(kernel, roles, arrays, whole, dtype, through, consumed, scratch)
     order = block_order(x, axes, rows)
     arrays = [array.transpose(order.axes) for array in arrays]
     parts: Iterable[tuple[Any, ...]] = ((...,),)
     full = [array for role, array in zip(roles, arrays, strict=True) if role in "io"]
-    if rows or consumed or not all(_fits(array, dtype) for array in full):
+    if through is not None or rows or consumed or not all(_fits(array, dtype) for array in full):
         parts = boxes(order, full[0].shape, SMALL_BOX if rows else BOX)
     invalid = False
     for part in parts:
         cut = [array[part] for array in arrays]
         shape = block_shape(order, cut[0].shape)
-        invalid |= _run_box(kernel, roles, cut, shape, dtype, consumed, scratch)
+        invalid |= _run_box(kernel, roles, cut, shape, dtype, through, consumed, scratch)
     return invalid
 
 
@@ -148,6 +152,7 @@ def _run_box(
     arrays: Sequence[Array],
     shape: tuple[int, int, int],
     dtype: DType,
+    through: DType | None,
     consumed: bool,
     scratch: dict[int, Array],
 ) -> bool:
@@ -155,6 +160,11 @@ def _run_box(
     blocks: list[Array] = []
     results: list[tuple[Array, Array]] = []
     spare: list[Array] = []
+    if through is not None:
+        arrays = [
+            array.astype(through) if role in "iI" else array
+            for role, array in zip(roles, arrays, strict=True)
+        ]
     for place, (role, array) in enumerate(zip(roles, arrays, strict=True)):
         needed_dtype = _BOOL if role == "m" else dtype
         needed_shape = shape if role in "imo" else shape[::2]

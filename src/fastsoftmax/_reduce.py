@@ -17,6 +17,7 @@ from ._arguments import (
     promote,
     real_dtype,
     reduced_shape,
+    rounding_dtype,
     settle_array,
     settle_axes,
     settle_dtype,
@@ -31,8 +32,6 @@ from ._weighted import masked_weighted, unsigned, weighted
 from ._where import masked_reduction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ._arguments import Array, DType, Mask
     from ._packing import Kernel
 
@@ -66,40 +65,13 @@ def _with_sign(kernel: Kernel) -> Kernel:
     return signed_kernel
 
 
-def _run(
-    array: Array,
-    weights: Array | None,
-    axes: tuple[int, ...],
-    inside: Mask | None,
-    compute: DType,
-    results: Sequence[Array],
-    fresh: bool,
-) -> bool:
-    """Store the logarithm, and the sign if there are two results."""
-    signed = len(results) == 2
-    arrays = [array]
-    if weights is not None:
-        arrays.append(weights)
-        compute = _FLOAT64
-        kernel = weighted if inside is None else masked_weighted
-        kernel = kernel if signed else unsigned(kernel)
-    else:
-        kernel = kernels.logsumexp if inside is None else masked_reduction(kernels.logsumexp)
-        kernel = _with_sign(kernel) if signed else kernel
-    roles = "i" * len(arrays)
-    if inside is not None:
-        arrays.append(inside)
-        roles += "m"
-    return run(
-        kernel,
-        roles + "O" * len(results),
-        [*arrays, *results],
-        axes,
-        compute,
-        rows=weights is not None,
-        consumed=inside is not None,
-        fresh=fresh,
-    )
+def _kernel(has_weights: bool, has_mask: bool, signed: bool) -> Kernel:
+    """The kernel (a, [b,] [inside,] out [, sign])."""
+    if has_weights:
+        kernel = masked_weighted if has_mask else weighted
+        return kernel if signed else unsigned(kernel)
+    kernel = masked_reduction(kernels.logsumexp) if has_mask else kernels.logsumexp
+    return _with_sign(kernel) if signed else kernel
 
 
 def reduce(
@@ -136,7 +108,21 @@ def reduce(
     elif compute is None:
         invalid = reduce_by_formula(array, weights, axes, inside, result_dtype, results)
     else:
-        invalid = _run(array, weights, axes, inside, compute, results, out is None)
+        if weights is not None:
+            compute = _FLOAT64
+        inputs = [array] if weights is None else [array, weights]
+        masks = [] if inside is None else [inside]
+        invalid = run(
+            _kernel(weights is not None, inside is not None, return_sign),
+            "i" * len(inputs) + "m" * len(masks) + "O" * len(results),
+            [*inputs, *masks, *results],
+            axes,
+            compute,
+            through=rounding_dtype(dtype, result_dtype, compute),
+            rows=weights is not None,
+            consumed=inside is not None,
+            fresh=out is None,
+        )
     if invalid:
         report_invalid()
 

@@ -77,7 +77,8 @@ def _log_of_sum(a: Array, b: Array) -> tuple[Array, Array]:
     # |1 + rest| without rounding 1 + rest where the others outweigh the dominant term.
     log_ratio = np.log1p(np.where(rest < -1, -2 - rest, rest))
     value = (np.log(np.abs(weight)) + log_ratio) + origin
-    sign = np.sign(1 + rest) * np.sign(weight)
+    # Adding 0.0 makes of -0.0 an ordinary zero.
+    sign = np.sign(1 + rest) * np.sign(weight) + 0.0
     return np.where(nothing, -np.inf, value), np.where(nothing, 0, sign)
 
 

@@ -17,12 +17,12 @@ from fastsoftmax.rows cimport (
     LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, shift_of,
 )
 from fastsoftmax.simd cimport (
-    broadcast, fma, load, load_partial, maximum, narrow, reduce_add, select_equal, select_less, store, store_partial, vec,
+    broadcast, load, load_partial, maximum, narrow, reduce_add, select_equal, select_less, store, store_partial, vec,
     widen_high, widen_low,
 )
 from fastsoftmax.sums cimport (
     BLOCK, Terms, TermsBesideMaximum, log_of_state, log_of_sum, maximum_term, merge, merge_beside_maximum,
-    no_terms, no_terms_beside_maximum, reciprocal, reciprocal_of_state, scale_of_number,
+    no_terms, no_terms_beside_maximum, divisor, divisor_of_state, quotient, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
     accumulate, empty_sum, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
@@ -83,7 +83,7 @@ cdef inline void read_tile(
 cdef inline void write_quotients(
     const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, const real* high, const real* low
 ) noexcept nogil:
-    """y = panels * (high + low), rounded once."""
+    """y = panels / sums, rounded once."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i, p, left
     cdef vec[real] terms, a, b
@@ -94,7 +94,7 @@ cdef inline void write_quotients(
         b = load(low + p * width)
         for i in range(rows):
             terms = load(panels + p * panel_size + i * width)
-            terms = fma(terms, a, terms * b)
+            terms = quotient(terms, a, b)
             if left == width:
                 store(y + i * stride + p * width, terms)
             else:
@@ -303,7 +303,7 @@ cdef inline bint short_tile(
             shift_panel(panel, n, shift)
         if operation == SOFTMAX:
             sum_panel(panel, n, top, True, False, &a, &b, &ties)
-            reciprocal(a, b, &high, &low)
+            divisor(a, b, &high, &low)
             store(lows + p * width, low)
         else:
             sum_panel(panel, n, top, False, True, &a, &b, &ties)
@@ -427,7 +427,7 @@ cdef inline int long_tile(
         sum_tile(operation, x, stride, n, columns, panels, panel_size, shifts, largest, terms, beside_maximum)
     for j in range(columns):
         if operation == SOFTMAX:
-            reciprocal_of_state(terms[j], &high, &low)
+            divisor_of_state(terms[j], &high, &low)
             results[j] = first_lane(high)
             lows[j] = first_lane(low)
         else:

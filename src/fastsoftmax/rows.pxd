@@ -13,12 +13,12 @@
 from libc.math cimport INFINITY, NAN
 
 from fastsoftmax.simd cimport (
-    broadcast, fma, keep_first, load, load_partial, maximum, reduce_add, reduce_max, select_equal, store,
+    broadcast, keep_first, load, load_partial, maximum, reduce_add, reduce_max, select_equal, store,
     store_partial, stream, stream_fence, vec,
 )
 from fastsoftmax.sums cimport (
     BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, log_of_state, merge, merge_beside_maximum, no_terms,
-    no_terms_beside_maximum, power_of_two, reciprocal_of_state, scale_of_number,
+    no_terms_beside_maximum, power_of_two, divisor_of_state, quotient, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
     accumulate, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total,
@@ -149,7 +149,7 @@ cdef inline void sum_block(
 
 
 cdef inline void scale_block(real* y, Py_ssize_t n, double exponent, vec[real] a, vec[real] b) noexcept nogil:
-    """y[:n] = 2^exponent * y * (a + b), rounded once. The exponent is a whole number, at most 0."""
+    """y[:n] = 2^exponent * y / sum, rounded once. The exponent is a whole number, at most 0."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     # In two steps: 2^exponent itself may be below the smallest subnormal where its product with a term is not.
@@ -159,22 +159,22 @@ cdef inline void scale_block(real* y, Py_ssize_t n, double exponent, vec[real] a
     if exponent != 0.0:
         while i + width <= n:
             terms = load(y + i) * once * again
-            store(y + i, fma(terms, a, terms * b))
+            store(y + i, quotient(terms, a, b))
             i += width
     else:
         while i + width <= n:
             terms = load(y + i)
-            store(y + i, fma(terms, a, terms * b))
+            store(y + i, quotient(terms, a, b))
             i += width
     if i < n:
         terms = load_partial(y + i, n - i, <real>0) * once * again
-        store_partial(y + i, fma(terms, a, terms * b), n - i)
+        store_partial(y + i, quotient(terms, a, b), n - i)
 
 
 cdef inline void quotients(
     const real* x, real* y, Py_ssize_t n, real largest, vec[real] a, vec[real] b, bint past_caches
 ) noexcept nogil:
-    """y[:n] = the terms of x, relative to the row's largest, times (a + b)."""
+    """y[:n] = the terms of x, relative to the row's largest, over the row's sum."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t head
@@ -185,19 +185,19 @@ cdef inline void quotients(
         head = <Py_ssize_t>((<size_t>0 - <size_t>y) % 64) // <Py_ssize_t>sizeof(real)
         head = head if head < n else n
         terms = exponential_term(load_partial(x, head, <real>0), floor, magic)
-        store_partial(y, fma(terms, a, terms * b), head)
+        store_partial(y, quotient(terms, a, b), head)
         i = head
         while i + width <= n:
             terms = exponential_term(load(x + i), floor, magic)
-            stream(y + i, fma(terms, a, terms * b))
+            stream(y + i, quotient(terms, a, b))
             i += width
     while i + width <= n:
         terms = exponential_term(load(x + i), floor, magic)
-        store(y + i, fma(terms, a, terms * b))
+        store(y + i, quotient(terms, a, b))
         i += width
     if i < n:
         terms = exponential_term(load_partial(x + i, n - i, <real>0), floor, magic)
-        store_partial(y + i, fma(terms, a, terms * b), n - i)
+        store_partial(y + i, quotient(terms, a, b), n - i)
 
 
 cdef inline void differences(const real* x, real* y, Py_ssize_t n, real largest, real log_sum) noexcept nogil:
@@ -270,7 +270,7 @@ cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogi
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return False
-    reciprocal_of_state(state, &high, &low)
+    divisor_of_state(state, &high, &low)
     for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
@@ -327,7 +327,7 @@ cdef inline int long_softmax_row(
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return 0
-    reciprocal_of_state(state, &high, &low)
+    divisor_of_state(state, &high, &low)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
         quotients(

@@ -83,11 +83,17 @@ cdef inline void merge(Terms* state, Terms other) noexcept nogil:
     state.K = K
 
 
-cdef inline void reciprocal(vec[double] a, vec[double] b, vec[real]* high, vec[real]* low) noexcept nogil:
-    """1 / sum as high + low, so that a quotient needs two multiplications and rounds once."""
+cdef inline void divisor(vec[double] a, vec[double] b, vec[real]* high, vec[real]* low) noexcept nogil:
+    """What `quotient` needs of a sum: 1 / sum as high + low, or the sum itself on targets without fma."""
     cdef vec[double] one = broadcast(1.0)
     cdef vec[double] sum, rest
-    if real is float:
+    if not has_fma:
+        if real is float:
+            high[0] = narrow(a, b)
+        else:
+            high[0] = a + b
+        low[0] = broadcast(<real>0)
+    elif real is float:
         a = one / a
         b = one / b
         high[0] = narrow(a, b)
@@ -96,18 +102,22 @@ cdef inline void reciprocal(vec[double] a, vec[double] b, vec[real]* high, vec[r
         sum = a + b
         rest = b - (sum - a)
         high[0] = one / sum
-        if has_fma:
-            low[0] = high[0] * (fma(broadcast(0.0) - high[0], sum, one) - high[0] * rest)
-        else:
-            low[0] = broadcast(0.0)
+        low[0] = high[0] * (fma(broadcast(0.0) - high[0], sum, one) - high[0] * rest)
 
 
-cdef inline void reciprocal_of_state(Terms state, vec[real]* high, vec[real]* low) noexcept nogil:
+cdef inline vec[real] quotient(vec[real] terms, vec[real] high, vec[real] low) noexcept nogil:
+    """terms / sum, rounded once: two multiplications are several times faster than a division."""
+    if has_fma:
+        return fma(terms, high, terms * low)
+    return terms / high
+
+
+cdef inline void divisor_of_state(Terms state, vec[real]* high, vec[real]* low) noexcept nogil:
     """The same, of one row."""
     if real is float:
-        reciprocal(broadcast(state.high + state.low), broadcast(state.high + state.low), high, low)
+        divisor(broadcast(state.high + state.low), broadcast(state.high + state.low), high, low)
     else:
-        reciprocal(broadcast(state.high), broadcast(state.low), high, low)
+        divisor(broadcast(state.high), broadcast(state.low), high, low)
 
 
 cdef inline TermsBesideMaximum no_terms_beside_maximum(real unused) noexcept nogil:
