@@ -1,0 +1,49 @@
+"""No call needs a temporary as large as its input: it converts block by block."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+SHAPE = (2_000, 4_000)
+# A small part of 32 MB, the size of the input in float32.
+LIMIT = 8_000_000
+
+
+def _peak(call):
+    """Most memory that was in use above what was in use before, in bytes."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        call()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def _out(name, axis):
+    return np.empty(SHAPE if name != "logsumexp" else SHAPE[1 - axis], np.float32)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", [np.float16, np.float64, np.int8, ">f4"])
+def test_a_cast_needs_no_copy_of_the_whole(fs, name, axis, kind):
+    x, out = np.zeros(SHAPE, kind), _out(name, axis)
+    assert _peak(lambda: getattr(fs, name)(x, axis=axis, dtype=np.float32, out=out)) < LIMIT
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_another_layout_needs_no_copy_of_the_whole(fs, name, axis):
+    x, out = np.zeros((SHAPE[0], 2 * SHAPE[1]), np.float32)[:, ::2], _out(name, axis)
+    assert _peak(lambda: getattr(fs, name)(x, axis=axis, out=out)) < LIMIT
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_working_in_place_needs_no_copy(fs, same_shape_name, axis):
+    x = np.zeros(SHAPE, np.float32)
+    assert _peak(lambda: getattr(fs, same_shape_name)(x, axis=axis, out=x)) < LIMIT
+
+
+def test_the_measure_sees_a_copy():
+    x = np.zeros(SHAPE, np.float32)
+    assert _peak(x.copy) >= x.nbytes
