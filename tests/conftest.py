@@ -15,8 +15,12 @@ from formats import FLOATS
 
 WORST = pytest.StashKey[dict]()
 
-hypothesis.settings.register_profile("here", deadline=None, max_examples=60, print_blob=True)
-hypothesis.settings.load_profile("here")
+# `pytest --hypothesis-profile thorough` looks at more examples.
+for profile, examples in (("quick", 60), ("thorough", 1_000)):
+    hypothesis.settings.register_profile(
+        profile, deadline=None, max_examples=examples, print_blob=True
+    )
+hypothesis.settings.load_profile("quick")
 
 
 def pytest_configure(config):
