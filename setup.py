@@ -11,10 +11,13 @@
     optimisation. And never -ffast-math, which at link time switches a whole process to flush-to-zero.
 """
 
+import os
+import platform
 import sysconfig
 from pathlib import Path
 from typing import NamedTuple
 
+import Cython
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -48,11 +51,14 @@ GCC_FLAGS = [
     "-fno-math-errno",
     "-fno-lto",
     "-fvisibility=hidden",
+    "-Wno-uninitialized",
     "-Wno-maybe-uninitialized",  # gcc 12 says it of its own intrinsics headers
 ]
 MSVC_FLAGS = ["/std:c++17", "/O2", "/fp:precise"]
 
 SOURCE = "src/fastsoftmax"
+# Generated C++ depends on who generated it: another Cython or NumPy starts afresh.
+GENERATED = f"build/cython-{Cython.__version__}-numpy-{numpy.__version__}"
 DIRECTIVES = {
     "language_level": "3",
     "cdivision": True,  # division as C has it: no check, no exception, on every number of a kernel
@@ -65,6 +71,8 @@ DIRECTIVES = {
 def machine() -> str:
     """The machine the build is for, which is not this one when cross-compiling."""
     name = sysconfig.get_platform().rsplit("-", 1)[-1].lower()
+    if name == "universal2":  # built for the machine at hand, unless told otherwise
+        name = os.environ.get("ARCHFLAGS", f"-arch {platform.machine()}").split()[-1].lower()
     return name if name in X86_64 + AARCH64 else "any"
 
 
@@ -72,7 +80,7 @@ def extensions() -> list[Extension]:
     """One kernel extension per target of this machine's family, and the detection of CPU and system."""
     found = cythonize(
         [Extension("fastsoftmax._cpu", [f"{SOURCE}/_cpu.pyx"], language="c++", include_dirs=[SOURCE])],
-        build_dir="build/cython/cpu",
+        build_dir=f"{GENERATED}/cpu",
         include_path=["src"],
         compiler_directives=DIRECTIVES,
     )
@@ -81,7 +89,7 @@ def extensions() -> list[Extension]:
             continue
         (extension,) = cythonize(
             [Extension(f"fastsoftmax._kernels_{name}", [f"{SOURCE}/_kernels.pyx"], language="c++")],
-            build_dir=f"build/cython/{name}",
+            build_dir=f"{GENERATED}/{name}",
             include_path=["src"],
             compiler_directives=DIRECTIVES,
         )

@@ -10,6 +10,11 @@
 cimport numpy as cnp
 
 from fastsoftmax.columns cimport reduce_columns
+from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
+from fastsoftmax.gradients cimport (
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_columns,
+    gradient_rows,
+)
 from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, Operation, reduce_rows
 from fastsoftmax.vector_math cimport real
 
@@ -140,3 +145,308 @@ def log_softmax_small(x, axis):
 def logsumexp_small(x, axis):
     """logsumexp of a plain small array over its last axis, or over all axes with None; None for any other call."""
     return small(LOGSUMEXP, x, axis)
+
+
+# Gradients.
+
+
+cdef int check_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values, cnp.ndarray lse, cnp.ndarray out) except -1:
+    """Guard the gradients: values is (outer, n, inner), the others have its shape, or the same without n."""
+    if lse is not None:
+        check_blocks(values, lse, True)
+    check_blocks(values, g, gradient == LOGSUMEXP_VJP)
+    return check_blocks(values, out, gradient == LOGSUMEXP_JVP)
+
+
+cdef bint run_gradient(
+    Gradient gradient, const real* g, const real* values, const real* lse, real* out,
+    Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner,
+) except? True:
+    cdef bint made_nan = False
+    with nogil:
+        if inner == 1:
+            gradient_rows(gradient, g, values, lse, out, outer, n, &made_nan)
+        else:
+            gradient_columns(gradient, g, values, lse, out, outer, n, inner, &made_nan)
+    return made_nan
+
+
+cdef bint dispatch_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values, cnp.ndarray lse, cnp.ndarray out) except? True:
+    check_gradient(gradient, g, values, lse, out)
+    cdef Py_ssize_t outer = cnp.PyArray_DIM(values, 0)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(values, 1)
+    cdef Py_ssize_t inner = cnp.PyArray_DIM(values, 2)
+    cdef void* lse_data = NULL if lse is None else cnp.PyArray_DATA(lse)
+    if cnp.PyArray_TYPE(values) == cnp.NPY_FLOAT:
+        return run_gradient(
+            gradient, <const float*>cnp.PyArray_DATA(g), <const float*>cnp.PyArray_DATA(values),
+            <const float*>lse_data, <float*>cnp.PyArray_DATA(out), outer, n, inner,
+        )
+    if cnp.PyArray_TYPE(values) == cnp.NPY_DOUBLE:
+        return run_gradient(
+            gradient, <const double*>cnp.PyArray_DATA(g), <const double*>cnp.PyArray_DATA(values),
+            <const double*>lse_data, <double*>cnp.PyArray_DATA(out), outer, n, inner,
+        )
+    raise TypeError("kernels take float32 or float64")
+
+
+def softmax_vjp(cnp.ndarray g not None, cnp.ndarray y not None, cnp.ndarray out not None):
+    """Write y * (g - sum(g * y)) to out. True if a slice without nan has become nan."""
+    return dispatch_gradient(SOFTMAX_VJP, g, y, None, out)
+
+
+def log_softmax_vjp(cnp.ndarray g not None, cnp.ndarray logp not None, cnp.ndarray out not None):
+    """Write g - exp(logp) * sum(g) to out. True if a slice without nan has become nan."""
+    return dispatch_gradient(LOG_SOFTMAX_VJP, g, logp, None, out)
+
+
+def log_softmax_jvp(cnp.ndarray t not None, cnp.ndarray logp not None, cnp.ndarray out not None):
+    """Write t - sum(exp(logp) * t) to out. True if a slice without nan has become nan."""
+    return dispatch_gradient(LOG_SOFTMAX_JVP, t, logp, None, out)
+
+
+def logsumexp_vjp(cnp.ndarray g not None, cnp.ndarray a not None, cnp.ndarray lse not None, cnp.ndarray out not None):
+    """Write g * exp(a - lse) to out; 0 where lse is -inf. True if a slice without nan has become nan."""
+    return dispatch_gradient(LOGSUMEXP_VJP, g, a, lse, out)
+
+
+def logsumexp_jvp(cnp.ndarray t not None, cnp.ndarray a not None, cnp.ndarray lse not None, cnp.ndarray out not None):
+    """Write sum(exp(a - lse) * t) to out; 0 where lse is -inf. True if a slice without nan has become nan."""
+    return dispatch_gradient(LOGSUMEXP_JVP, t, a, lse, out)
+
+
+cdef object small_gradient(Gradient gradient, g, values, axis):
+    """The gradient of a plain small call, or None where the general path has to look closer."""
+    cdef cnp.ndarray first, second, out
+    cdef Py_ssize_t n, size
+    cdef int ndim, dtype, i
+    cdef bint made_nan
+    if type(g) is not cnp.ndarray or type(values) is not cnp.ndarray:
+        return None
+    first = <cnp.ndarray>g
+    second = <cnp.ndarray>values
+    ndim = cnp.PyArray_NDIM(second)
+    size = cnp.PyArray_SIZE(second)
+    dtype = cnp.PyArray_TYPE(second)
+    if ndim == 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(first) or not PyArray_ISCARRAY_RO(second):
+        return None
+    if (dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE) or cnp.PyArray_TYPE(first) != dtype:
+        return None
+    if cnp.PyArray_NDIM(first) != ndim:
+        return None
+    for i in range(ndim):
+        if cnp.PyArray_DIM(first, i) != cnp.PyArray_DIM(second, i):
+            return None
+    if axis is None:
+        n = size
+    elif type(axis) is int and (axis == -1 or axis == ndim - 1):
+        n = cnp.PyArray_DIM(second, ndim - 1)
+    else:
+        return None
+    out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(second), dtype)
+    if dtype == cnp.NPY_FLOAT:
+        made_nan = run_gradient(
+            gradient, <const float*>cnp.PyArray_DATA(first), <const float*>cnp.PyArray_DATA(second), <const float*>NULL,
+            <float*>cnp.PyArray_DATA(out), size // n, n, 1,
+        )
+    else:
+        made_nan = run_gradient(
+            gradient, <const double*>cnp.PyArray_DATA(first), <const double*>cnp.PyArray_DATA(second), <const double*>NULL,
+            <double*>cnp.PyArray_DATA(out), size // n, n, 1,
+        )
+    return None if made_nan else out
+
+
+def softmax_vjp_small(g, y, axis):
+    """softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
+    return small_gradient(SOFTMAX_VJP, g, y, axis)
+
+
+def log_softmax_vjp_small(g, logp, axis):
+    """log_softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
+    return small_gradient(LOG_SOFTMAX_VJP, g, logp, axis)
+
+
+def log_softmax_jvp_small(t, logp, axis):
+    """log_softmax_jvp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
+    return small_gradient(LOG_SOFTMAX_JVP, t, logp, axis)
+
+
+# Cross-entropy.
+
+
+cdef bint run_cross_entropy(
+    const real* logits, cnp.ndarray labels, cnp.ndarray dense, cnp.ndarray at_target, cnp.ndarray total,
+    cnp.ndarray losses, cnp.ndarray grad, Py_ssize_t rows, Py_ssize_t n,
+) except? True:
+    cdef bint made_nan = False
+    cdef const long long* label = <const long long*>NULL if labels is None else <const long long*>cnp.PyArray_DATA(labels)
+    cdef const real* coefficients = <const real*>NULL if dense is None else <const real*>cnp.PyArray_DATA(dense)
+    cdef Py_ssize_t stride = 0 if dense is None or cnp.PyArray_DIM(dense, 0) == 1 else n
+    cdef real* gradient = <real*>NULL if grad is None else <real*>cnp.PyArray_DATA(grad)
+    cdef const double* at = <const double*>cnp.PyArray_DATA(at_target)
+    cdef const double* sums = <const double*>cnp.PyArray_DATA(total)
+    cdef double* loss = <double*>cnp.PyArray_DATA(losses)
+    with nogil:
+        cross_entropy_rows(logits, rows, n, label, coefficients, stride, at, sums, loss, gradient, &made_nan)
+    return made_nan
+
+
+cdef int check_vector(cnp.ndarray x, int dtype, Py_ssize_t rows) except -1:
+    if not PyArray_ISCARRAY_RO(x) or cnp.PyArray_TYPE(x) != dtype or cnp.PyArray_NDIM(x) != 1 or cnp.PyArray_DIM(x, 0) != rows:
+        raise ValueError("a coefficient of each row is due, contiguous")
+    return 0
+
+
+def cross_entropy(
+    cnp.ndarray logits not None, cnp.ndarray labels, cnp.ndarray dense, cnp.ndarray at_target not None,
+    cnp.ndarray total not None, cnp.ndarray losses not None, cnp.ndarray grad,
+):
+    """Write the rows' losses and, with grad, their gradients. True if a row without nan has become nan.
+
+    With L = log(sum(exp(x - max))), loss = total*L + sum(dense*(max - x)) + at_target*(max - x[label]) and
+    grad = total*softmax(x) - dense - at_target*[class == label]. A label of -1 marks a row to leave out.
+    """
+    if cnp.PyArray_NDIM(logits) != 2 or not PyArray_ISCARRAY_RO(logits) or cnp.PyArray_DIM(logits, 1) < 1:
+        raise ValueError("logits are (rows, n), contiguous")
+    cdef Py_ssize_t rows = cnp.PyArray_DIM(logits, 0)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(logits, 1)
+    cdef int dtype = cnp.PyArray_TYPE(logits)
+    cdef Py_ssize_t row
+    check_vector(at_target, cnp.NPY_DOUBLE, rows)
+    check_vector(total, cnp.NPY_DOUBLE, rows)
+    check_vector(losses, cnp.NPY_DOUBLE, rows)
+    if labels is not None:
+        check_vector(labels, cnp.NPY_INT64, rows)
+        for row in range(rows):
+            if not IGNORED <= (<const long long*>cnp.PyArray_DATA(labels))[row] < n:
+                raise ValueError("a label is out of range")
+    elif dense is None:
+        raise ValueError("labels or dense coefficients are due")
+    if dense is not None and (
+        not PyArray_ISCARRAY_RO(dense) or cnp.PyArray_TYPE(dense) != dtype or cnp.PyArray_NDIM(dense) != 2
+        or cnp.PyArray_DIM(dense, 1) != n or (cnp.PyArray_DIM(dense, 0) != 1 and cnp.PyArray_DIM(dense, 0) != rows)
+    ):
+        raise ValueError("dense coefficients are (rows, n) or (1, n), contiguous, of the logits' dtype")
+    if grad is not None and (
+        not PyArray_ISCARRAY(grad) or cnp.PyArray_TYPE(grad) != dtype or cnp.PyArray_NDIM(grad) != 2
+        or cnp.PyArray_DIM(grad, 0) != rows or cnp.PyArray_DIM(grad, 1) != n
+    ):
+        raise ValueError("grad is (rows, n), contiguous, of the logits' dtype")
+    if dtype == cnp.NPY_FLOAT:
+        return run_cross_entropy(
+            <const float*>cnp.PyArray_DATA(logits), labels, dense, at_target, total, losses, grad, rows, n
+        )
+    if dtype == cnp.NPY_DOUBLE:
+        return run_cross_entropy(
+            <const double*>cnp.PyArray_DATA(logits), labels, dense, at_target, total, losses, grad, rows, n
+        )
+    raise TypeError("kernels take float32 or float64")
+
+
+def sum_losses(cnp.ndarray losses not None, cnp.ndarray state not None):
+    """Add losses (rows,) to the running sum state[0] + state[1], from left to right by two-sum."""
+    check_vector(losses, cnp.NPY_DOUBLE, cnp.PyArray_DIM(losses, 0))
+    check_vector(state, cnp.NPY_DOUBLE, 2)
+    cdef double* sums = <double*>cnp.PyArray_DATA(state)
+    add_losses(<const double*>cnp.PyArray_DATA(losses), cnp.PyArray_DIM(losses, 0), &sums[0], &sums[1])
+
+
+cdef inline long long label_at(const void* labels, int dtype, Py_ssize_t i) noexcept nogil:
+    """One label of any integer dtype; what does not fit is -1, as a label out of range is."""
+    if dtype == cnp.NPY_INT64 or dtype == cnp.NPY_LONGLONG:
+        return (<const long long*>labels)[i]
+    if dtype == cnp.NPY_INT32:
+        return (<const cnp.int32_t*>labels)[i]
+    if dtype == cnp.NPY_UINT8:
+        return (<const cnp.uint8_t*>labels)[i]
+    if dtype == cnp.NPY_INT16:
+        return (<const cnp.int16_t*>labels)[i]
+    if dtype == cnp.NPY_UINT16:
+        return (<const cnp.uint16_t*>labels)[i]
+    if dtype == cnp.NPY_INT8:
+        return (<const cnp.int8_t*>labels)[i]
+    if dtype == cnp.NPY_UINT32:
+        return (<const cnp.uint32_t*>labels)[i]
+    return -1
+
+
+cdef object small_cross_entropy(
+    const real* x, cnp.ndarray logits, const void* labels, int labels_dtype, int reduction, bint with_grad
+):
+    """Loss and gradient of a plain small call, or None if a label is out of range or a nan would be made."""
+    cdef int ndim = cnp.PyArray_NDIM(logits)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(logits, ndim - 1)
+    cdef Py_ssize_t rows = 1 if ndim == 1 else cnp.PyArray_DIM(logits, 0)
+    cdef int dtype = cnp.PyArray_TYPE(logits)
+    cdef double coefficient = 1.0 / <double>rows if reduction == 1 else 1.0
+    cdef double high = 0.0
+    cdef double low = 0.0
+    cdef double loss
+    cdef bint made_nan = False
+    cdef cnp.ndarray grad = None
+    cdef cnp.ndarray losses = None
+    cdef real* gradient = NULL
+    cdef real result
+    cdef Py_ssize_t row
+    for row in range(rows):
+        if not 0 <= label_at(labels, labels_dtype, row) < n:
+            return None
+    if with_grad:
+        grad = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(logits), dtype)
+        gradient = <real*>cnp.PyArray_DATA(grad)
+    if reduction == 0 and ndim == 2:
+        losses = <cnp.ndarray>cnp.PyArray_SimpleNew(1, cnp.PyArray_DIMS(logits), dtype)
+    for row in range(rows):
+        cross_entropy_row(
+            x + row * n, n, <Py_ssize_t>label_at(labels, labels_dtype, row), NULL, coefficient, coefficient, &loss,
+            <real*>NULL if gradient == NULL else gradient + row * n, &made_nan,
+        )
+        if losses is None:
+            add_losses(&loss, 1, &high, &low)
+        else:
+            (<real*>cnp.PyArray_DATA(losses))[row] = <real>loss
+    if made_nan:
+        return None
+    result = <real>(high + low)
+    value = losses if losses is not None else PyArray_Scalar(&result, PyArray_DescrFromType(dtype), None)
+    return (value, grad) if with_grad else value
+
+
+def cross_entropy_small(logits, targets, int reduction, bint with_grad):
+    """Cross-entropy of plain small logits (n,) or (rows, n) with integer targets and no option, or None for any other call.
+
+    The reduction is 0 for none, 1 for the mean, 2 for the sum. Returns the loss, or (loss, gradient).
+    """
+    cdef cnp.ndarray x, labels
+    cdef long long label
+    cdef int ndim, dtype
+    if type(logits) is not cnp.ndarray:
+        return None
+    x = <cnp.ndarray>logits
+    ndim = cnp.PyArray_NDIM(x)
+    dtype = cnp.PyArray_TYPE(x)
+    if not (ndim == 1 or ndim == 2) or not 0 < cnp.PyArray_SIZE(x) <= SMALL or not PyArray_ISCARRAY_RO(x):
+        return None
+    if dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE:
+        return None
+    if ndim == 1 and type(targets) is int:
+        label = targets if -1 <= targets < cnp.PyArray_DIM(x, 0) else -1
+        if dtype == cnp.NPY_FLOAT:
+            return small_cross_entropy(<const float*>cnp.PyArray_DATA(x), x, &label, cnp.NPY_INT64, reduction, with_grad)
+        return small_cross_entropy(<const double*>cnp.PyArray_DATA(x), x, &label, cnp.NPY_INT64, reduction, with_grad)
+    if type(targets) is not cnp.ndarray:
+        return None
+    labels = <cnp.ndarray>targets
+    if (
+        cnp.PyArray_NDIM(labels) != ndim - 1 or not cnp.PyArray_ISINTEGER(labels) or not PyArray_ISCARRAY_RO(labels)
+        or (ndim == 2 and cnp.PyArray_DIM(labels, 0) != cnp.PyArray_DIM(x, 0))
+    ):
+        return None
+    if dtype == cnp.NPY_FLOAT:
+        return small_cross_entropy(
+            <const float*>cnp.PyArray_DATA(x), x, cnp.PyArray_DATA(labels), cnp.PyArray_TYPE(labels), reduction, with_grad
+        )
+    return small_cross_entropy(
+        <const double*>cnp.PyArray_DATA(x), x, cnp.PyArray_DATA(labels), cnp.PyArray_TYPE(labels), reduction, with_grad
+    )

@@ -22,7 +22,7 @@ from fastsoftmax.simd cimport (
 )
 from fastsoftmax.sums cimport (
     BLOCK, Terms, TermsBesideMaximum, log_of_state, log_of_sum, maximum_term, merge, merge_beside_maximum,
-    no_terms, no_terms_beside_maximum, divisor, divisor_of_state, quotient, scale_of_number,
+    no_terms, no_terms_beside_maximum, divisor, divisor_of_sum, quotient, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
     accumulate, empty_sum, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
@@ -303,7 +303,7 @@ cdef inline bint short_tile(
             shift_panel(panel, n, shift)
         if operation == SOFTMAX:
             sum_panel(panel, n, top, True, False, &a, &b, &ties)
-            divisor(a, b, &high, &low)
+            divisor(a, b, broadcast(1.0), &high, &low)
             store(lows + p * width, low)
         else:
             sum_panel(panel, n, top, False, True, &a, &b, &ties)
@@ -427,7 +427,7 @@ cdef inline int long_tile(
         sum_tile(operation, x, stride, n, columns, panels, panel_size, shifts, largest, terms, beside_maximum)
     for j in range(columns):
         if operation == SOFTMAX:
-            divisor_of_state(terms[j], &high, &low)
+            divisor_of_sum(terms[j].high, terms[j].low, 1.0, &high, &low)
             results[j] = first_lane(high)
             lows[j] = first_lane(low)
         else:

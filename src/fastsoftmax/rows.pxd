@@ -18,7 +18,7 @@ from fastsoftmax.simd cimport (
 )
 from fastsoftmax.sums cimport (
     BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, log_of_state, merge, merge_beside_maximum, no_terms,
-    no_terms_beside_maximum, power_of_two, divisor_of_state, quotient, scale_of_number,
+    no_terms_beside_maximum, power_of_two, divisor_of_sum, quotient, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
     accumulate, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total,
@@ -270,7 +270,7 @@ cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogi
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return False
-    divisor_of_state(state, &high, &low)
+    divisor_of_sum(state.high, state.low, 1.0, &high, &low)
     for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
@@ -327,7 +327,7 @@ cdef inline int long_softmax_row(
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return 0
-    divisor_of_state(state, &high, &low)
+    divisor_of_sum(state.high, state.low, 1.0, &high, &low)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
         quotients(
@@ -341,17 +341,20 @@ cdef inline int long_softmax_row(
     return 0
 
 
-cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* logarithm) except -1 nogil:
-    """The largest element of a row and the logarithm of the sum of e^(x - largest): nan if the row holds a nan.
+cdef inline int sum_row_beside_maximum(
+    const real* x, real* y, Py_ssize_t n, real* largest, real* shift, real* maxima, TermsBesideMaximum* state
+) except -1 nogil:
+    """The largest element of a row of any length, and its state, less the shift.
 
-    An infinite largest element is told as it is, without a logarithm.
+    With y, the terms are stored there, and the element that each block's K is taken from in maxima. Of a row whose largest
+    element is infinite only that is told.
     """
     cdef real buffer[BLOCK]
     cdef const real* values
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
-    cdef real top, shift
-    cdef TermsBesideMaximum state, part
+    cdef real top
+    cdef TermsBesideMaximum part
     largest[0] = -INFINITY
     if n <= BLOCK:
         largest[0] = block_maximum(x, n)
@@ -365,23 +368,37 @@ cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* loga
                 hear_signals()
     if not is_finite(largest[0]):
         return 0
-    shift = shift_of(largest[0])
-    state = no_terms_beside_maximum(<real>0)
+    shift[0] = shift_of(largest[0])
+    state[0] = no_terms_beside_maximum(<real>0)
     start = 0
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
-        values = shifted(x + start, length, shift, buffer)
-        top = largest[0] - shift if n <= BLOCK else block_scale_maximum(block_maximum(values, length))
+        values = shifted(x + start, length, shift[0], buffer)
+        top = largest[0] - shift[0] if n <= BLOCK else block_scale_maximum(block_maximum(values, length))
         part.largest = top
-        sum_block(values, NULL, length, top, True, &part.high, &part.low, &part.ties)
+        sum_block(values, <real*>NULL if y == NULL else y + start, length, top, True, &part.high, &part.low, &part.ties)
+        if y != NULL:
+            maxima[start // BLOCK] = top
         if n <= BLOCK:
-            state = part
+            state[0] = part
         else:
-            merge_beside_maximum(<real>0, &state, part)
+            merge_beside_maximum(<real>0, state, part)
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()
-    logarithm[0] = log_of_state(<real>0, state)
+    return 0
+
+
+cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* logarithm) except -1 nogil:
+    """The largest element of a row and the logarithm of the sum of e^(x - largest): nan if the row holds a nan.
+
+    An infinite largest element is told as it is, without a logarithm.
+    """
+    cdef TermsBesideMaximum state
+    cdef real shift
+    sum_row_beside_maximum(x, NULL, n, largest, &shift, NULL, &state)
+    if is_finite(largest[0]):
+        logarithm[0] = log_of_state(<real>0, state)
     return 0
 
 

@@ -83,41 +83,44 @@ cdef inline void merge(Terms* state, Terms other) noexcept nogil:
     state.K = K
 
 
-cdef inline void divisor(vec[double] a, vec[double] b, vec[real]* high, vec[real]* low) noexcept nogil:
-    """What `quotient` needs of a sum: 1 / sum as high + low, or the sum itself on targets without fma."""
-    cdef vec[double] one = broadcast(1.0)
+cdef inline void divisor(
+    vec[double] a, vec[double] b, vec[double] factor, vec[real]* high, vec[real]* low
+) noexcept nogil:
+    """What `quotient` needs: factor / sum as high + low, or sum / factor on targets without fma."""
     cdef vec[double] sum, rest
     if not has_fma:
         if real is float:
-            high[0] = narrow(a, b)
+            high[0] = narrow(a / factor, b / factor)
         else:
-            high[0] = a + b
+            high[0] = (a + b) / factor
         low[0] = broadcast(<real>0)
     elif real is float:
-        a = one / a
-        b = one / b
+        a = factor / a
+        b = factor / b
         high[0] = narrow(a, b)
         low[0] = narrow(a - widen_low(high[0]), b - widen_high(high[0]))
     else:
         sum = a + b
         rest = b - (sum - a)
-        high[0] = one / sum
-        low[0] = high[0] * (fma(broadcast(0.0) - high[0], sum, one) - high[0] * rest)
+        high[0] = factor / sum
+        low[0] = (fma(broadcast(0.0) - high[0], sum, factor) - high[0] * rest) / sum
 
 
 cdef inline vec[real] quotient(vec[real] terms, vec[real] high, vec[real] low) noexcept nogil:
-    """terms / sum, rounded once: two multiplications are several times faster than a division."""
+    """factor * terms / sum, rounded once: two multiplications are several times faster than a division."""
     if has_fma:
         return fma(terms, high, terms * low)
     return terms / high
 
 
-cdef inline void divisor_of_state(Terms state, vec[real]* high, vec[real]* low) noexcept nogil:
+cdef inline void divisor_of_sum(
+    double sum_high, double sum_low, double factor, vec[real]* high, vec[real]* low
+) noexcept nogil:
     """The same, of one row."""
     if real is float:
-        divisor(broadcast(state.high + state.low), broadcast(state.high + state.low), high, low)
+        divisor(broadcast(sum_high + sum_low), broadcast(sum_high + sum_low), broadcast(factor), high, low)
     else:
-        divisor(broadcast(state.high), broadcast(state.low), high, low)
+        divisor(broadcast(sum_high), broadcast(sum_low), broadcast(factor), high, low)
 
 
 cdef inline TermsBesideMaximum no_terms_beside_maximum(real unused) noexcept nogil:

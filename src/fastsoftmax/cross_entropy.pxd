@@ -1,0 +1,223 @@
+"""Cross-entropy and its gradient, row by row, from one reading of the logits.
+
+(a) With p = softmax(x), L = log(sum(e^(x - max))) and coefficients t (total), d (dense, one a class) and a (at the target):
+    loss = t*L + sum(d*(max - x)) + a*(max - x[target]) and gradient = t*p - d - a*[class == target]. All options
+    (class and sample weights, label smoothing, probabilities as targets, the mean) are coefficients; t = a + sum(d).
+    No term of the loss is negative where the coefficients are not, so it keeps its relative accuracy near 0.
+(b) The gradient at the target is -a * (sum of the other terms) / sum, plus what is left of t: p - 1 itself would
+    cancel where the target has nearly all the probability.
+(c) A row that fits the level-2 cache is turned into terms in the gradient's place, and scaled. A longer one is read again.
+(d) A coefficient 0 contributes 0, whatever its logit. So does a whole row without a coefficient.
+"""
+
+from libc.math cimport INFINITY, NAN
+
+from fastsoftmax.gradients cimport load_at
+from fastsoftmax.rows cimport (
+    RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes,
+    quotients, scale_block, shifted, sum_row_beside_maximum,
+)
+from fastsoftmax.simd cimport broadcast, reduce_add, select_equal, store, vec, widen_high, widen_low
+from fastsoftmax.sums cimport (
+    BLOCK, TermsBesideMaximum, add_scaled, divisor_of_sum, log_of_state, maximum_term, scale_of_number,
+)
+from fastsoftmax.vector_math cimport (
+    add_pair, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of,
+)
+
+
+cdef enum:
+    IGNORED = -1  # the label of a row to leave out
+    NO_TARGET = -2  # of a row that has dense coefficients only
+
+
+cdef inline double term_of_number(real x, real largest) noexcept nogil:
+    """The term of one x, relative to the row's largest."""
+    cdef vec[real] top = broadcast(largest)
+    return <double>first_lane(
+        exponential_term(broadcast(x), top - broadcast(lowest(<real>0)), magic_of(scale_of(top)))
+    )
+
+
+cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, real largest) noexcept nogil:
+    """sum(dense * (largest - x)), block by block like every sum; 0 where dense is 0."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef vec[real] top = broadcast(largest)
+    cdef vec[real] zero = broadcast(<real>0)
+    cdef double high = 0.0
+    cdef double low = 0.0
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t end, i
+    cdef vec[double] first, second
+    cdef vec[double] highs[8]
+    cdef vec[double] lows[8]
+    cdef double lanes_high[8]
+    cdef double lanes_low[8]
+    cdef vec[real] values, coefficients
+    while start < n:
+        end = n if n - start < BLOCK else start + BLOCK
+        first = broadcast(0.0)
+        second = broadcast(0.0)
+        i = start
+        while i < end:
+            load_at(x, i, end, &values)
+            load_at(dense, i, end, &coefficients)
+            values = select_equal(coefficients, zero, zero, coefficients * (top - values))
+            if real is float:
+                first = first + widen_low(values)
+                second = second + widen_high(values)
+            else:
+                add_pair(&first, &second, values, broadcast(0.0))
+            i += width
+        if real is float:
+            add_scaled(&high, &low, 1.0, reduce_add(first + second), 0.0, 1.0)
+        else:
+            store(<double*>lanes_high, first)
+            store(<double*>lanes_low, second)
+            for i in range(8):
+                highs[i] = broadcast(lanes_high[i])
+                lows[i] = broadcast(lanes_low[i])
+            meet(highs, lows)
+            add_scaled(&high, &low, 1.0, first_lane(highs[0]), first_lane(lows[0]), 1.0)
+        start = end
+    return high + low
+
+
+cdef inline void subtract(real* grad, const real* dense, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        grad[i] = grad[i] - dense[i]
+
+
+cdef inline bint special_cross_entropy(
+    const real* x, Py_ssize_t n, real largest, Py_ssize_t label, const real* dense, double at_target, double* loss, real* grad
+) noexcept nogil:
+    """A row with a nan, or whose largest element is infinite: log_softmax is nan there and -inf elsewhere."""
+    cdef bint had_nan = any_nan(x, n)
+    cdef Py_ssize_t i
+    cdef double coefficient
+    loss[0] = 0.0
+    for i in range(n):
+        coefficient = (<double>dense[i] if dense != NULL else 0.0) + (at_target if i == label else 0.0)
+        if coefficient != 0.0:
+            loss[0] += coefficient * (<double>NAN if had_nan or x[i] == largest else <double>INFINITY)
+    if loss[0] != loss[0]:
+        loss[0] = NAN
+    if grad != NULL:
+        fill(grad, n, <real>NAN)
+    return not had_nan and (grad != NULL or loss[0] != loss[0])
+
+
+cdef inline double target_gradient(
+    double term, bint only_maximum, TermsBesideMaximum state, double sum_high, double sum_low, double at_target, double total
+) noexcept nogil:
+    """total*p - at_target at the target, from its term."""
+    cdef double sum = sum_high + sum_low
+    cdef double others
+    if only_maximum:
+        others = state.high + state.low
+    else:
+        others = (sum_high - term) + sum_low
+    return (total - at_target) * (term / sum) - at_target * (others / sum)
+
+
+cdef inline int cross_entropy_row(
+    const real* x, Py_ssize_t n, Py_ssize_t label, const real* dense, double at_target, double total,
+    double* loss, real* grad, bint* made_nan,
+) except -1 nogil:
+    """One row. With grad NULL the loss alone."""
+    cdef real maxima[RESIDENT_BLOCKS]
+    cdef real buffer[BLOCK]
+    cdef bint resident = grad != NULL and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
+    cdef bint has_target = label >= 0 and at_target != 0.0
+    cdef real largest, shift, x_target
+    cdef double sum_high, sum_low, term
+    cdef double dense_part = 0.0
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    cdef vec[double] maximum, same
+    cdef vec[real] high, low
+    cdef TermsBesideMaximum state
+    if label == IGNORED or (dense == NULL and not has_target):
+        loss[0] = 0.0
+        if grad != NULL:
+            fill(grad, n, <real>0)
+        return 0
+    # Before the terms take the logits' place: the target's logit, and what the dense coefficients need.
+    x_target = x[label] if has_target else <real>0
+    if dense != NULL:
+        largest = block_maximum(x, n)
+        if is_finite(largest):
+            dense_part = dense_loss(x, dense, n, largest)
+    sum_row_beside_maximum(x, grad if resident else <real*>NULL, n, &largest, &shift, maxima, &state)
+    if not is_finite(largest):
+        made_nan[0] |= special_cross_entropy(x, n, largest, label, dense, at_target, loss, grad)
+        return 0
+    if state.high != state.high:
+        loss[0] = NAN
+        if grad != NULL:
+            fill(grad, n, <real>NAN)
+        return 0
+    loss[0] = total * log_of_state(<real>0, state) + dense_part
+    if has_target:
+        loss[0] += at_target * (<double>largest - <double>x_target)
+    if grad == NULL:
+        return 0
+
+    maximum_term(broadcast(<real>state.largest), &maximum, &same)
+    sum_high = state.ties * first_lane(maximum)
+    sum_low = 0.0
+    add_scaled(&sum_high, &sum_low, 1.0, state.high, state.low, 1.0)
+    divisor_of_sum(sum_high, sum_low, total, &high, &low)
+    if resident:
+        while start < n:
+            length = n - start if n - start < BLOCK else BLOCK
+            scale_block(
+                grad + start, length,
+                scale_of_number(maxima[start // BLOCK]) - scale_of_number(<real>state.largest), high, low,
+            )
+            start += length
+    else:
+        while start < n:
+            length = n - start if n - start < BLOCK else BLOCK
+            quotients(
+                shifted(x + start, length, shift, buffer), grad + start, length, <real>state.largest, high, low, False
+            )
+            start += length
+            if start % SIGNAL_PERIOD == 0:
+                hear_signals()
+    if has_target:
+        term = term_of_number(x_target - shift, <real>state.largest)
+        grad[label] = <real>target_gradient(
+            term, x_target == largest and state.ties == 1.0, state, sum_high, sum_low, at_target, total
+        )
+    if dense != NULL:
+        subtract(grad, dense, n)
+    return 0
+
+
+cdef inline int cross_entropy_rows(
+    const real* x, Py_ssize_t rows, Py_ssize_t n, const long long* labels, const real* dense, Py_ssize_t dense_stride,
+    const double* at_target, const double* total, double* losses, real* grad, bint* made_nan,
+) except -1 nogil:
+    """Losses and, with grad, gradients of rows (rows, n). labels and dense may be NULL, but not both."""
+    cdef Py_ssize_t since = 0
+    cdef Py_ssize_t row
+    for row in range(rows):
+        cross_entropy_row(
+            x + row * n, n, NO_TARGET if labels == NULL else <Py_ssize_t>labels[row],
+            <const real*>NULL if dense == NULL else dense + row * dense_stride, at_target[row], total[row],
+            &losses[row], <real*>NULL if grad == NULL else grad + row * n, made_nan,
+        )
+        since += n
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
+    return 0
+
+
+cdef inline void add_losses(const double* losses, Py_ssize_t rows, double* high, double* low) noexcept nogil:
+    """(high, low) += the losses, from left to right by two-sum: the bits do not depend on how rows are split."""
+    cdef Py_ssize_t row
+    for row in range(rows):
+        add_scaled(high, low, 1.0, losses[row], 0.0, 1.0)

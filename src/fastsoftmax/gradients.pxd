@@ -1,0 +1,283 @@
+"""Vector-Jacobian and Jacobian-vector products, row by row.
+
+(a) All of them are a weighted sum of one input over the row, followed by one elementwise step. What differs is the
+    weight: y itself, 1, exp(logp) or exp(a - lse).
+(b) The sums have signs and no bound, so their lanes are widened plainly: two products are added by one fma, and the
+    pair goes to float64 lanes for float32, and by two-sum to a (high, low) pair for float64. Blocks of BLOCK elements
+    are summed one by one and their sums added from left to right, so a row could be split between blocks.
+(c) exp(logp) is taken relative to the row's largest logp if that is above 0, which rounding can make it, and else as it is.
+    a - lse is rounded; what that loses is found exactly and joins as a factor 1 + lost.
+(d) Only a sum that is not finite can make a nan where none came in; such a row is searched before and after.
+(e) Columns are gathered into rows, a few at a time, and scattered back.
+"""
+
+from libc.math cimport INFINITY, NAN
+from libc.stdlib cimport free, malloc
+
+from fastsoftmax.rows cimport SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes
+from fastsoftmax.simd cimport broadcast, fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low
+from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
+from fastsoftmax.vector_math cimport (
+    add_pair, exponential, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
+)
+
+cdef enum Gradient:
+    SOFTMAX_VJP  # y * (g - sum(y * g)), and the jvp, for the Jacobian is symmetric
+    LOG_SOFTMAX_VJP  # g - exp(logp) * sum(g)
+    LOG_SOFTMAX_JVP  # t - sum(exp(logp) * t)
+    LOGSUMEXP_VJP  # g * exp(a - lse) with one g and one lse a row
+    LOGSUMEXP_JVP  # sum(exp(a - lse) * t)
+
+
+cdef enum:
+    GATHERED = 16  # columns at a time: a cache line of float32
+
+
+cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at most `largest`, terms count in `unit`
+    double lse
+    double largest
+    double unit
+
+
+cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) noexcept nogil:
+    cdef Exponentials row
+    cdef real largest = block_maximum(x, n) - lse
+    cdef double exponent
+    if not largest > 0:
+        largest = 0
+    if largest > shift_limit(<real>0):
+        largest = shift_limit(<real>0)
+    row.lse = lse
+    row.largest = largest
+    exponent = scale_of_number(largest) - (64.0 if real is float else 512.0)
+    if exponent <= 0.0:
+        row.unit = power_of_two(exponent) / exponential[real].table_factor()
+    elif exponent <= 1023.0:
+        row.unit = 1.0 / (power_of_two(-exponent) * exponential[real].table_factor())
+    else:
+        row.unit = INFINITY
+    return row
+
+
+cdef inline vec[real] weights(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
+    """What an input is multiplied by in the sum, or g in LOGSUMEXP_VJP."""
+    cdef vec[real] largest, lse, difference, part, lost
+    cdef vec[real] zero = broadcast(<real>0)
+    if gradient == SOFTMAX_VJP:
+        return values
+    if gradient == LOG_SOFTMAX_VJP:
+        return broadcast(<real>1)
+    largest = broadcast(<real>row.largest)
+    if gradient == LOG_SOFTMAX_JVP:
+        difference = values
+        lost = zero
+    else:
+        lse = zero - broadcast(<real>row.lse)
+        difference = values + lse
+        part = difference - values
+        lost = (values - (difference - part)) + (lse - part)
+        lost = select_equal(lost, lost, lost, zero)  # nan beside an infinite difference
+    difference = exponential_term(difference, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
+    difference = difference * broadcast(<real>row.unit)
+    if gradient == LOG_SOFTMAX_JVP:
+        return difference
+    return fma(difference, lost, difference)
+
+
+cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, vec[real]* values) noexcept nogil:
+    """One vector of p[:n] at i, with zeros beyond n."""
+    if i + lanes(<real>0) <= n:
+        values[0] = load(p + i)
+    elif i < n:
+        values[0] = load_partial(p + i, n - i, <real>0)
+    else:
+        values[0] = broadcast(<real>0)
+
+
+cdef inline void store_at(real* p, Py_ssize_t i, Py_ssize_t n, vec[real] values) noexcept nogil:
+    """Store one vector of p[:n] at i < n, every nan as the canonical one."""
+    values = select_equal(values, values, values, broadcast(<real>NAN))
+    if i + lanes(<real>0) <= n:
+        store(p + i, values)
+    else:
+        store_partial(p + i, values, n - i)
+
+
+cdef inline void add_block(
+    Gradient gradient, const real* g, const real* values, Py_ssize_t n, Exponentials row, double* high, double* low
+) noexcept nogil:
+    """(high, low) += the sum of weight * g over one block."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[double] first = broadcast(0.0)
+    cdef vec[double] second = broadcast(0.0)
+    cdef vec[real] x, v, pair
+    cdef double lanes_high[8]
+    cdef double lanes_low[8]
+    cdef vec[double] highs[8]
+    cdef vec[double] lows[8]
+    while i < n:
+        load_at(g, i, n, &x)
+        load_at(values, i, n, &v)
+        pair = weights(gradient, v, row) * x
+        load_at(g, i + width, n, &x)
+        load_at(values, i + width, n, &v)
+        pair = fma(weights(gradient, v, row), x, pair)
+        if real is float:
+            first = first + widen_low(pair)
+            second = second + widen_high(pair)
+        else:
+            add_pair(&first, &second, pair, broadcast(0.0))
+        i += 2 * width
+    if real is float:
+        add_scaled(high, low, 1.0, reduce_add(first + second), 0.0, 1.0)
+    else:
+        store(<double*>lanes_high, first)
+        store(<double*>lanes_low, second)
+        for i in range(8):
+            highs[i] = broadcast(lanes_high[i])
+            lows[i] = broadcast(lanes_low[i])
+        meet(highs, lows)
+        add_scaled(high, low, 1.0, first_lane(highs[0]), first_lane(lows[0]), 1.0)
+
+
+cdef inline void write_gradient(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, Exponentials row, real sum
+) noexcept nogil:
+    """The elementwise step. For LOGSUMEXP_VJP `sum` is the row's g."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] s = broadcast(sum)
+    cdef vec[real] x, v
+    while i < n:
+        load_at(values, i, n, &v)
+        if gradient == LOGSUMEXP_VJP:
+            store_at(out, i, n, weights(LOGSUMEXP_VJP, v, row) * s)
+        else:
+            load_at(g, i, n, &x)
+            if gradient == SOFTMAX_VJP:
+                store_at(out, i, n, v * (x - s))
+            elif gradient == LOG_SOFTMAX_VJP:
+                store_at(out, i, n, fma(weights(LOG_SOFTMAX_JVP, v, row), broadcast(<real>0) - s, x))
+            else:
+                store_at(out, i, n, x - s)
+        i += width
+
+
+cdef inline int gradient_row(
+    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t n, bint* made_nan
+) except -1 nogil:
+    """One row. g and lse are single numbers where the gradient has one a row, out for LOGSUMEXP_JVP."""
+    cdef Exponentials row
+    cdef double high = 0.0
+    cdef double low = 0.0
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t written = 1 if gradient == LOGSUMEXP_JVP else n
+    cdef Py_ssize_t given = 1 if gradient == LOGSUMEXP_VJP else n
+    cdef real sum
+    cdef bint suspect, had_nan
+    row.lse = row.largest = row.unit = 0.0
+    if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
+        if lse[0] == -INFINITY:
+            fill(out, written, <real>0)
+            return 0
+        row = exponentials_of(values, n, lse[0])
+    elif gradient != SOFTMAX_VJP:
+        row = exponentials_of(values, n, <real>0)
+    if gradient == LOGSUMEXP_VJP:
+        sum = g[0]
+    else:
+        while start < n:
+            add_block(gradient, g + start, values + start, n - start if n - start < BLOCK else BLOCK, row, &high, &low)
+            start += BLOCK
+            if start % SIGNAL_PERIOD == 0:
+                hear_signals()
+        sum = <real>(high + low)
+    suspect = not is_finite(sum)
+    if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
+        suspect |= not is_finite(lse[0])
+    had_nan = suspect and (
+        any_nan(g, given) or any_nan(values, n)
+        or (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]
+    )
+    if gradient == LOGSUMEXP_JVP:
+        out[0] = sum if sum == sum else <real>NAN
+    else:
+        write_gradient(gradient, g, values, out, n, row, sum)
+    if suspect and not had_nan:
+        made_nan[0] |= any_nan(out, written)
+    return 0
+
+
+cdef inline int gradient_rows(
+    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
+) except -1 nogil:
+    """One gradient over rows (outer, n)."""
+    cdef Py_ssize_t since = 0
+    cdef Py_ssize_t row
+    for row in range(outer):
+        if gradient == SOFTMAX_VJP:
+            gradient_row(SOFTMAX_VJP, g + row * n, values + row * n, NULL, out + row * n, n, made_nan)
+        elif gradient == LOG_SOFTMAX_VJP:
+            gradient_row(LOG_SOFTMAX_VJP, g + row * n, values + row * n, NULL, out + row * n, n, made_nan)
+        elif gradient == LOG_SOFTMAX_JVP:
+            gradient_row(LOG_SOFTMAX_JVP, g + row * n, values + row * n, NULL, out + row * n, n, made_nan)
+        elif gradient == LOGSUMEXP_VJP:
+            gradient_row(LOGSUMEXP_VJP, g + row, values + row * n, lse + row, out + row * n, n, made_nan)
+        else:
+            gradient_row(LOGSUMEXP_JVP, g + row * n, values + row * n, lse + row, out + row, n, made_nan)
+        since += n
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
+    return 0
+
+
+cdef inline void gather(const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* rows) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        for j in range(columns):
+            rows[j * n + i] = x[i * stride + j]
+
+
+cdef inline void scatter(const real* rows, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* x) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(n):
+        for j in range(columns):
+            x[i * stride + j] = rows[j * n + i]
+
+
+cdef inline int gradient_columns(
+    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t outer, Py_ssize_t n,
+    Py_ssize_t inner, bint* made_nan,
+) except -1 nogil:
+    """One gradient over blocks (outer, n, inner)."""
+    cdef Py_ssize_t o, j, columns, block, slice
+    cdef real* rows = <real*>malloc(2 * GATHERED * n * sizeof(real))
+    cdef real* others = rows + GATHERED * n
+    if rows == NULL:
+        raise MemoryError()
+    try:
+        for o in range(outer):
+            j = 0
+            while j < inner:
+                columns = inner - j if inner - j < GATHERED else GATHERED
+                block = o * n * inner + j
+                slice = o * inner + j
+                gather(values + block, inner, n, columns, rows)
+                if gradient == LOGSUMEXP_VJP:
+                    gradient_rows(gradient, g + slice, rows, lse + slice, rows, columns, n, made_nan)
+                    scatter(rows, inner, n, columns, out + block)
+                else:
+                    gather(g + block, inner, n, columns, others)
+                    if gradient == LOGSUMEXP_JVP:
+                        gradient_rows(gradient, others, rows, lse + slice, out + slice, columns, n, made_nan)
+                    else:
+                        gradient_rows(gradient, others, rows, NULL, rows, columns, n, made_nan)
+                        scatter(rows, inner, n, columns, out + block)
+                j += columns
+                hear_signals()
+    finally:
+        free(rows)
+    return 0
