@@ -51,6 +51,11 @@ GCC_FLAGS = [
     "-fno-math-errno",
     "-fno-lto",
     "-fvisibility=hidden",
+    # Without room to grow gcc calls the exponential from within the loops, at three times the cost.
+    "--param=large-stack-frame-growth=100000",
+    "--param=max-inline-insns-single=2000",
+    "--param=inline-unit-growth=400",
+    "--param=large-function-growth=2000",
     "-Wno-uninitialized",
     "-Wno-maybe-uninitialized",  # gcc 12 says it of its own intrinsics headers
 ]

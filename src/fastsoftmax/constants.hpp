@@ -24,6 +24,9 @@ template <> struct exponential<float> {
         return values[power - 2];
     }
     static constexpr double table_factor() { return 0x1.02946e17628f2p+0; }
+    // high + low = 1 / table_factor
+    static constexpr double inverse_factor_high() { return 0x1.fae45161c7482p-1; }
+    static constexpr double inverse_factor_low() { return -0x1.56fff45e49961p-55; }
     // table_factor * 2^(j/16), its exponent field lowered by j/16
     static const float* table() {
         alignas(64) static constexpr float values[16] = {
@@ -69,6 +72,9 @@ template <> struct exponential<double> {
         return values[power - 2];
     }
     static constexpr double table_factor() { return 0x1.00df28f9e6ee5p+0; }
+    // high + low = 1 / table_factor
+    static constexpr double inverse_factor_high() { return 0x1.fe4331cb04b86p-1; }
+    static constexpr double inverse_factor_low() { return -0x1.1d74e1b5405fdp-55; }
     // table_factor * 2^(j/16), its exponent field lowered by j/16
     static const double* table() {
         alignas(64) static constexpr double values[16] = {

@@ -33,16 +33,17 @@ cdef enum:
     GATHERED = 16  # columns at a time: a cache line of float32
 
 
-cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at most `largest`, terms count in `unit`
+cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at most `largest`, a term counts unit_high + unit_low
     double lse
     double largest
-    double unit
+    double unit_high
+    double unit_low
 
 
 cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) noexcept nogil:
     cdef Exponentials row
     cdef real largest = block_maximum(x, n) - lse
-    cdef double exponent
+    cdef double exponent, unit
     if not largest > 0:
         largest = 0
     if largest > shift_limit(<real>0):
@@ -51,11 +52,15 @@ cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) 
     row.largest = largest
     exponent = scale_of_number(largest) - (64.0 if real is float else 512.0)
     if exponent <= 0.0:
-        row.unit = power_of_two(exponent) / exponential[real].table_factor()
-    elif exponent <= 1023.0:
-        row.unit = 1.0 / (power_of_two(-exponent) * exponential[real].table_factor())
+        unit = power_of_two(exponent)
+    elif exponent <= 1022.0:
+        unit = 1.0 / power_of_two(-exponent)
     else:
-        row.unit = INFINITY
+        unit = INFINITY
+    row.unit_high = unit * exponential[real].inverse_factor_high()
+    row.unit_low = unit * exponential[real].inverse_factor_low()
+    if real is float:
+        row.unit_low = row.unit_high - <double><float>row.unit_high
     return row
 
 
@@ -78,7 +83,9 @@ cdef inline vec[real] weights(Gradient gradient, vec[real] values, Exponentials 
         lost = (values - (difference - part)) + (lse - part)
         lost = select_equal(lost, lost, lost, zero)  # nan beside an infinite difference
     difference = exponential_term(difference, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
-    difference = difference * broadcast(<real>row.unit)
+    difference = fma(
+        difference, broadcast(<real>row.unit_high), difference * broadcast(<real>row.unit_low)
+    )
     if gradient == LOG_SOFTMAX_JVP:
         return difference
     return fma(difference, lost, difference)
@@ -176,7 +183,7 @@ cdef inline int gradient_row(
     cdef Py_ssize_t given = 1 if gradient == LOGSUMEXP_VJP else n
     cdef real sum
     cdef bint suspect, had_nan
-    row.lse = row.largest = row.unit = 0.0
+    row.lse = row.largest = row.unit_high = row.unit_low = 0.0
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         if lse[0] == -INFINITY:
             fill(out, written, <real>0)

@@ -47,6 +47,10 @@ cdef extern from "constants.hpp" namespace "constants" nogil:
         const T* table() noexcept
         @staticmethod
         double table_factor() noexcept
+        @staticmethod
+        double inverse_factor_high() noexcept
+        @staticmethod
+        double inverse_factor_low() noexcept
 
     cdef cppclass logarithm:
         @staticmethod
