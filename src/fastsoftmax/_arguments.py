@@ -146,8 +146,8 @@ def settle_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """The reduced axes in increasing order; None means all of them."""
     if axis is None:
         return tuple(range(ndim))
-    if type(axis) is int and 0 <= axis < ndim:
-        return (axis,)
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     if isinstance(axis, tuple):
         axes = tuple(sorted(_settle_one_axis(each, ndim) for each in axis))
         if len(set(axes)) < len(axes):

@@ -10,7 +10,8 @@
     `out` partly overlaps is copied first.
 (d) `out` may be an input itself: every kernel may write a result over any of its inputs, and a box
     is read before it is written.
-(e) Casts inside are silent: an overflow or a loss of digits on the way to the asked dtype is that
+(e) Ctrl-C is heard between boxes, and between pieces of a copy that is larger than any box.
+(f) Casts inside are silent: an overflow or a loss of digits on the way to the asked dtype is that
     dtype's nature.
 """
 
@@ -21,7 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._layout import BOX, SMALL_BOX, block_order, block_shape, boxes, overlaps, whole_block
+from ._layout import (
+    BOX,
+    LARGE_BOX,
+    SMALL_BOX,
+    block_order,
+    block_shape,
+    boxes,
+    overlaps,
+    whole_block,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,11 +54,38 @@ def _fits(array: Array, dtype: DType) -> bool:
 
 def _apart(roles: str, arrays: Sequence[Array]) -> list[Array]:
     """The arrays, inputs copied that a write to an output could change before they are read."""
-    outputs = [array for role, array in zip(roles, arrays, strict=True) if role in "oO"]
+    operands = list(zip(roles, arrays, strict=True))
+    full = [array for role, array in operands if role == "o"]
+    reduced = [array for role, array in operands if role == "O"]
     return [
-        array.copy() if role in "iIm" and any(overlaps(out, array) for out in outputs) else array
-        for role, array in zip(roles, arrays, strict=True)
+        _copied(array)
+        if role in "iIm"
+        and (
+            any(overlaps(out, array) for out in full)
+            or any(np.may_share_memory(out, array) for out in reduced)
+        )
+        else array
+        for role, array in operands
     ]
+
+
+def _copied(source: Array) -> Array:
+    copy = np.empty_like(source)
+    _copy(copy, source)
+    return copy
+
+
+def _copy(target: Array, source: Array, through: DType | None = None) -> None:
+    """Copy piece after piece, so that Ctrl-C is heard in between; round to `through` on the way."""
+    if source.size > LARGE_BOX:
+        axis = int(np.argmax(source.shape))
+        half = source.shape[axis] // 2
+        for piece in (slice(half), slice(half, None)):
+            index = (slice(None),) * axis + (piece,)
+            _copy(target[index], source[index], through)
+        return
+    rounded = source if through is None else source.astype(through)
+    np.copyto(target, rounded, casting="unsafe")
 
 
 def run(
@@ -160,15 +197,11 @@ def _run_box(
     blocks: list[Array] = []
     results: list[tuple[Array, Array]] = []
     spare: list[Array] = []
-    if through is not None:
-        arrays = [
-            array.astype(through) if role in "iI" else array
-            for role, array in zip(roles, arrays, strict=True)
-        ]
     for place, (role, array) in enumerate(zip(roles, arrays, strict=True)):
         needed_dtype = _BOOL if role == "m" else dtype
         needed_shape = shape if role in "imo" else shape[::2]
-        if _fits(array, needed_dtype) and not (consumed and role == "i"):
+        packed = (consumed and role == "i") or (through is not None and role in "iI")
+        if not packed and _fits(array, needed_dtype):
             blocks.append(array.reshape(needed_shape))
             continue
         if role == "o" and spare:
@@ -179,12 +212,12 @@ def _run_box(
         if role in "oO":
             results.append((array, block))
             continue
-        np.copyto(block.reshape(array.shape), array, casting="unsafe")
+        _copy(block.reshape(array.shape), array, through if role in "iI" else None)
         if role == "i":
             spare.append(block)
     invalid = kernel(*blocks)
     for array, block in results:
-        np.copyto(array, block.reshape(array.shape), casting="unsafe")
+        _copy(array, block.reshape(array.shape))
     return invalid
 
 
