@@ -12,18 +12,16 @@
 
 from libc.math cimport INFINITY, NAN
 
-from fastsoftmax.gradients cimport load_at
+from fastsoftmax.gradients cimport accumulate_signed, load_at, total_signed
 from fastsoftmax.rows cimport (
     RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes,
     quotients, scale_block, shifted, sum_row_beside_maximum,
 )
-from fastsoftmax.simd cimport broadcast, reduce_add, select_equal, store, vec, widen_high, widen_low
+from fastsoftmax.simd cimport broadcast, select_equal, vec
 from fastsoftmax.sums cimport (
     BLOCK, TermsBesideMaximum, add_scaled, divisor_of_sum, log_of_state, maximum_term, scale_of_number,
 )
-from fastsoftmax.vector_math cimport (
-    add_pair, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of,
-)
+from fastsoftmax.vector_math cimport exponential_term, first_lane, lowest, magic_of, real, scale_of
 
 
 cdef enum:
@@ -49,10 +47,6 @@ cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, re
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t end, i
     cdef vec[double] first, second
-    cdef vec[double] highs[8]
-    cdef vec[double] lows[8]
-    cdef double lanes_high[8]
-    cdef double lanes_low[8]
     cdef vec[real] values, coefficients
     while start < n:
         end = n if n - start < BLOCK else start + BLOCK
@@ -63,22 +57,9 @@ cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, re
             load_at(x, i, end, &values)
             load_at(dense, i, end, &coefficients)
             values = select_equal(coefficients, zero, zero, coefficients * (top - values))
-            if real is float:
-                first = first + widen_low(values)
-                second = second + widen_high(values)
-            else:
-                add_pair(&first, &second, values, broadcast(0.0))
+            accumulate_signed(values, &first, &second)
             i += width
-        if real is float:
-            add_scaled(&high, &low, 1.0, reduce_add(first + second), 0.0, 1.0)
-        else:
-            store(<double*>lanes_high, first)
-            store(<double*>lanes_low, second)
-            for i in range(8):
-                highs[i] = broadcast(lanes_high[i])
-                lows[i] = broadcast(lanes_low[i])
-            meet(highs, lows)
-            add_scaled(&high, &low, 1.0, first_lane(highs[0]), first_lane(lows[0]), 1.0)
+        total_signed(<real>0, first, second, &high, &low)
         start = end
     return high + low
 

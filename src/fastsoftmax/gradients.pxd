@@ -101,13 +101,32 @@ cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, vec[real]* v
         values[0] = broadcast(<real>0)
 
 
-cdef inline void store_at(real* p, Py_ssize_t i, Py_ssize_t n, vec[real] values) noexcept nogil:
-    """Store one vector of p[:n] at i < n, every nan as the canonical one."""
-    values = select_equal(values, values, values, broadcast(<real>NAN))
-    if i + lanes(<real>0) <= n:
-        store(p + i, values)
+cdef inline void accumulate_signed(vec[real] terms, vec[double]* a, vec[double]* b) noexcept nogil:
+    """Add terms of any sign and size to wide sums: float32's lanes 0-7 and 8-15, or float64's (high, low)."""
+    if real is float:
+        a[0] = a[0] + widen_low(terms)
+        b[0] = b[0] + widen_high(terms)
     else:
-        store_partial(p + i, values, n - i)
+        add_pair(a, b, terms, broadcast(0.0))
+
+
+cdef inline void total_signed(real unused, vec[double] a, vec[double] b, double* high, double* low) noexcept nogil:
+    """(high, low) += the sum of such wide sums over their lanes."""
+    cdef double lanes_high[8]
+    cdef double lanes_low[8]
+    cdef vec[double] highs[8]
+    cdef vec[double] lows[8]
+    cdef int i
+    if real is float:
+        high[0] = high[0] + reduce_add(a + b)
+    else:
+        store(<double*>lanes_high, a)
+        store(<double*>lanes_low, b)
+        for i in range(8):
+            highs[i] = broadcast(lanes_high[i])
+            lows[i] = broadcast(lanes_low[i])
+        meet(highs, lows)
+        add_scaled(high, low, 1.0, first_lane(highs[0]), first_lane(lows[0]), 1.0)
 
 
 cdef inline void add_block(
@@ -119,56 +138,59 @@ cdef inline void add_block(
     cdef vec[double] first = broadcast(0.0)
     cdef vec[double] second = broadcast(0.0)
     cdef vec[real] x, v, pair
-    cdef double lanes_high[8]
-    cdef double lanes_low[8]
-    cdef vec[double] highs[8]
-    cdef vec[double] lows[8]
-    while i < n:
+    while i + 2 * width <= n:
+        pair = weights(gradient, load(values + i), row) * load(g + i)
+        pair = fma(weights(gradient, load(values + i + width), row), load(g + i + width), pair)
+        accumulate_signed(pair, &first, &second)
+        i += 2 * width
+    if i < n:
         load_at(g, i, n, &x)
         load_at(values, i, n, &v)
         pair = weights(gradient, v, row) * x
         load_at(g, i + width, n, &x)
         load_at(values, i + width, n, &v)
-        pair = fma(weights(gradient, v, row), x, pair)
-        if real is float:
-            first = first + widen_low(pair)
-            second = second + widen_high(pair)
-        else:
-            add_pair(&first, &second, pair, broadcast(0.0))
-        i += 2 * width
-    if real is float:
-        add_scaled(high, low, 1.0, reduce_add(first + second), 0.0, 1.0)
-    else:
-        store(<double*>lanes_high, first)
-        store(<double*>lanes_low, second)
-        for i in range(8):
-            highs[i] = broadcast(lanes_high[i])
-            lows[i] = broadcast(lanes_low[i])
-        meet(highs, lows)
-        add_scaled(high, low, 1.0, first_lane(highs[0]), first_lane(lows[0]), 1.0)
+        accumulate_signed(fma(weights(gradient, v, row), x, pair), &first, &second)
+    total_signed(<real>0, first, second, high, low)
+
+
+cdef inline vec[real] step(
+    Gradient gradient, vec[real] x, vec[real] values, vec[real] sum, Exponentials row
+) noexcept nogil:
+    """The elementwise step. For LOGSUMEXP_VJP `sum` is the row's g."""
+    if gradient == SOFTMAX_VJP:
+        return values * (x - sum)
+    if gradient == LOG_SOFTMAX_VJP:
+        return fma(weights(LOG_SOFTMAX_JVP, values, row), broadcast(<real>0) - sum, x)
+    if gradient == LOG_SOFTMAX_JVP:
+        return x - sum
+    return weights(LOGSUMEXP_VJP, values, row) * sum
 
 
 cdef inline void write_gradient(
     Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, Exponentials row, real sum
 ) noexcept nogil:
-    """The elementwise step. For LOGSUMEXP_VJP `sum` is the row's g."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef vec[real] s = broadcast(sum)
-    cdef vec[real] x, v
-    while i < n:
-        load_at(values, i, n, &v)
-        if gradient == LOGSUMEXP_VJP:
-            store_at(out, i, n, weights(LOGSUMEXP_VJP, v, row) * s)
-        else:
-            load_at(g, i, n, &x)
-            if gradient == SOFTMAX_VJP:
-                store_at(out, i, n, v * (x - s))
-            elif gradient == LOG_SOFTMAX_VJP:
-                store_at(out, i, n, fma(weights(LOG_SOFTMAX_JVP, v, row), broadcast(<real>0) - s, x))
-            else:
-                store_at(out, i, n, x - s)
+    cdef vec[real] x = s
+    cdef vec[real] v
+    while i + width <= n:
+        if gradient != LOGSUMEXP_VJP:
+            x = load(g + i)
+        store(out + i, step(gradient, x, load(values + i), s, row))
         i += width
+    if i < n:
+        if gradient != LOGSUMEXP_VJP:
+            load_at(g, i, n, &x)
+        load_at(values, i, n, &v)
+        store_partial(out + i, step(gradient, x, v, s, row), n - i)
+
+
+cdef inline void make_nans_canonical(real* out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if out[i] != out[i]:
+            out[i] = NAN
 
 
 cdef inline int gradient_row(
@@ -208,11 +230,12 @@ cdef inline int gradient_row(
         or (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]
     )
     if gradient == LOGSUMEXP_JVP:
-        out[0] = sum if sum == sum else <real>NAN
+        out[0] = sum
     else:
         write_gradient(gradient, g, values, out, n, row, sum)
-    if suspect and not had_nan:
-        made_nan[0] |= any_nan(out, written)
+    if suspect:
+        make_nans_canonical(out, written)
+        made_nan[0] |= not had_nan and any_nan(out, written)
     return 0
 
 
