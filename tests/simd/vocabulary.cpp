@@ -158,6 +158,20 @@ template <class T> void integer_bits() {
     expect_lanes<T>("lookup", simd::lookup<T>(both, va), Nan::exact, [&](int i) { return both[u(a[i]) % 16]; });
 }
 
+template <class T> void transposition() {
+    simd::vec<T> square[lanes<T>];
+    T from[lanes<T> * lanes<T>];
+    for (int i = 0; i < lanes<T>; ++i) {
+        const auto row = random_lanes<T>(random_lane);
+        square[i] = row.vector();
+        std::memcpy(from + i * lanes<T>, row.lane, sizeof row.lane);
+    }
+    simd::transpose<T>(square);
+    for (int i = 0; i < lanes<T>; ++i) {
+        expect_lanes<T>("transpose", square[i], Nan::exact, [&](int j) { return from[j * lanes<T> + i]; });
+    }
+}
+
 // Lane l plus lane l + half, then with half as many: the order is a promise, so the model follows it.
 template <class T> void reductions() {
     const auto a = random_lanes<T>(random_lane);
@@ -252,6 +266,7 @@ template <class T> void round_of(const GuardedPage& page) {
     choices<T>();
     integer_bits<T>();
     reductions<T>();
+    transposition<T>();
     whole_and_streamed<T>();
     partial<T>(page);
 }

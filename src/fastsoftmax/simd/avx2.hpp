@@ -248,5 +248,71 @@ inline vecd widen_low(vecf v) { return widen(v.low); }
 inline vecd widen_high(vecf v) { return widen(v.high); }
 inline vecf narrow(vecd low, vecd high) { return {narrow8(low), narrow8(high)}; }
 
+// Four squares of a register's width are transposed each in itself; the two off the diagonal change places.
+inline void transpose8(__m256* r) {
+    __m256 a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; ++i) {
+        r[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
+inline void transpose4(__m256d* r) {
+    __m256d a[4];
+    for (int i = 0; i < 4; i += 2) {
+        a[i] = _mm256_unpacklo_pd(r[i], r[i + 1]);
+        a[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 2; ++i) {
+        r[i] = _mm256_permute2f128_pd(a[i], a[i + 2], 0x20);
+        r[i + 2] = _mm256_permute2f128_pd(a[i], a[i + 2], 0x31);
+    }
+}
+
+template <class T> inline void transpose(vec<T>* rows);
+template <> inline void transpose(vecf* rows) {
+    __m256 top_left[8], top_right[8], bottom_left[8], bottom_right[8];
+    for (int i = 0; i < 8; ++i) {
+        top_left[i] = rows[i].low;
+        top_right[i] = rows[i].high;
+        bottom_left[i] = rows[i + 8].low;
+        bottom_right[i] = rows[i + 8].high;
+    }
+    transpose8(top_left);
+    transpose8(top_right);
+    transpose8(bottom_left);
+    transpose8(bottom_right);
+    for (int i = 0; i < 8; ++i) {
+        rows[i] = {top_left[i], bottom_left[i]};
+        rows[i + 8] = {top_right[i], bottom_right[i]};
+    }
+}
+template <> inline void transpose(vecd* rows) {
+    __m256d top_left[4], top_right[4], bottom_left[4], bottom_right[4];
+    for (int i = 0; i < 4; ++i) {
+        top_left[i] = rows[i].low;
+        top_right[i] = rows[i].high;
+        bottom_left[i] = rows[i + 4].low;
+        bottom_right[i] = rows[i + 4].high;
+    }
+    transpose4(top_left);
+    transpose4(top_right);
+    transpose4(bottom_left);
+    transpose4(bottom_right);
+    for (int i = 0; i < 4; ++i) {
+        rows[i] = {top_left[i], bottom_left[i]};
+        rows[i + 4] = {top_right[i], bottom_right[i]};
+    }
+}
+
 }  // namespace
 }  // namespace simd

@@ -163,5 +163,48 @@ inline vecf narrow(vecd low, vecd high) {
     return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.r)), _mm512_cvtpd_ps(high.r), 1)};
 }
 
+// Pairs, pairs of pairs, and so on: each step doubles the length of what stands together from one row.
+template <class T> inline void transpose(vec<T>* rows);
+template <> inline void transpose(vecf* rows) {
+    __m512 a[16], b[16];
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_unpacklo_ps(rows[i].r, rows[i + 1].r);
+        a[i + 1] = _mm512_unpackhi_ps(rows[i].r, rows[i + 1].r);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        b[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
+        b[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; ++i) {
+        a[i] = _mm512_shuffle_f32x4(b[i], b[i + 4], 0x88);
+        a[i + 4] = _mm512_shuffle_f32x4(b[i], b[i + 4], 0xdd);
+        a[i + 8] = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0x88);
+        a[i + 12] = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 8; ++i) {
+        rows[i].r = _mm512_shuffle_f32x4(a[i], a[i + 8], 0x88);
+        rows[i + 8].r = _mm512_shuffle_f32x4(a[i], a[i + 8], 0xdd);
+    }
+}
+template <> inline void transpose(vecd* rows) {
+    __m512d a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm512_unpacklo_pd(rows[i].r, rows[i + 1].r);
+        a[i + 1] = _mm512_unpackhi_pd(rows[i].r, rows[i + 1].r);
+    }
+    for (int i = 0; i < 2; ++i) {
+        b[i] = _mm512_shuffle_f64x2(a[i], a[i + 2], 0x88);
+        b[i + 2] = _mm512_shuffle_f64x2(a[i], a[i + 2], 0xdd);
+        b[i + 4] = _mm512_shuffle_f64x2(a[i + 4], a[i + 6], 0x88);
+        b[i + 6] = _mm512_shuffle_f64x2(a[i + 4], a[i + 6], 0xdd);
+    }
+    for (int i = 0; i < 4; ++i) {
+        rows[i].r = _mm512_shuffle_f64x2(b[i], b[i + 4], 0x88);
+        rows[i + 4].r = _mm512_shuffle_f64x2(b[i], b[i + 4], 0xdd);
+    }
+}
+
 }  // namespace
 }  // namespace simd

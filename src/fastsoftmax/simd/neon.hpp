@@ -269,5 +269,15 @@ SIMD_INLINE vecf narrow(vecd low, vecd high) {
              narrow2(high.r[0], high.r[1]), narrow2(high.r[2], high.r[3])}};
 }
 
+template <class T> inline void transpose(vec<T>* rows) {
+    constexpr int lanes = 64 / sizeof(T);
+    T from[lanes * lanes], to[lanes * lanes];
+    for (int i = 0; i < lanes; ++i) store(from + i * lanes, rows[i]);
+    for (int i = 0; i < lanes; ++i) {
+        for (int j = 0; j < lanes; ++j) to[j * lanes + i] = from[i * lanes + j];
+    }
+    for (int i = 0; i < lanes; ++i) rows[i] = load<T>(to + i * lanes);
+}
+
 }  // namespace
 }  // namespace simd

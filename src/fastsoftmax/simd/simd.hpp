@@ -33,6 +33,7 @@
 //   reduce_max(v)              the largest lane; lanes must not be nan
 //   reduce_add(v)              with L lanes: lane l plus lane l + L/2, again with half as many lanes, until one is left
 //   widen_low(v), widen_high(v)  lanes 0-7 or 8-15 of a vec<float> as vec<double>
+//   transpose(rows)            L vectors in place: lane j of vector i becomes lane i of vector j
 //   narrow(low, high)          two vec<double> rounded to one vec<float>
 #pragma once
 
