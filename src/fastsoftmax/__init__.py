@@ -1,5 +1,20 @@
 """The softmax family for NumPy on the CPU: fast, accurate, the same bits everywhere."""
 
 from ._forward import log_softmax, logsumexp, softmax
+from ._gradients import log_softmax_jvp, log_softmax_vjp, softmax_jvp, softmax_vjp
+from ._logsumexp_gradients import logsumexp_jvp, logsumexp_vjp
+from ._losses import cross_entropy, cross_entropy_value_and_grad
 
-__all__ = ["log_softmax", "logsumexp", "softmax"]
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_value_and_grad",
+    "log_softmax",
+    "log_softmax_jvp",
+    "log_softmax_vjp",
+    "logsumexp",
+    "logsumexp_jvp",
+    "logsumexp_vjp",
+    "softmax",
+    "softmax_jvp",
+    "softmax_vjp",
+]

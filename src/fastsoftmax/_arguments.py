@@ -101,16 +101,15 @@ def real_dtype(dtype: DType) -> DType:
     return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
 
 
-def promote(a: Any, array: Array, b: Any, weights: Array) -> DType:
-    """The common dtype of a and b, given with their arrays; Python scalars are weak."""
-    # NumPy lets a real Python scalar turn bfloat16 into float64.
-    if _is_bfloat16(array.dtype) and type(b) in _REAL_SCALARS:
-        return array.dtype
-    if _is_bfloat16(weights.dtype) and type(a) in _REAL_SCALARS:
-        return weights.dtype
-    return np.result_type(
-        a if type(a) in _SCALARS else array.dtype, b if type(b) in _SCALARS else weights.dtype
-    )
+def promote(given: Sequence[Any], arrays: Sequence[Array]) -> DType:
+    """The common dtype of what was given, and became these arrays; Python scalars are weak."""
+    pairs = list(zip(given, arrays, strict=True))
+    dtypes = [array.dtype for value, array in pairs if type(value) not in _SCALARS]
+    weak = [value for value in given if type(value) in _SCALARS]
+    if any(_is_bfloat16(dtype) for dtype in dtypes):
+        # NumPy lets a real Python scalar turn bfloat16 into float64.
+        weak = [value for value in weak if type(value) not in _REAL_SCALARS]
+    return np.result_type(*dtypes, *weak)
 
 
 def broadcast(array: Array, weights: Array) -> tuple[Array, Array]:
@@ -166,6 +165,12 @@ def reduced_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, .
     for axis in axes:
         kept[axis] = 1
     return tuple(kept)
+
+
+def check_shape(name: str, shape: tuple[int, ...], of: str, due: tuple[int, ...]) -> None:
+    """Refuse an array whose shape is not the one `of` has."""
+    if shape != due:
+        raise ValueError(f"{name} has shape {shape}, {of} has {due}: they must be equal")
 
 
 def settle_where(where: Any, valid: Mask | None, shape: tuple[int, ...]) -> Mask | None:

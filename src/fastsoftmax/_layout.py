@@ -149,3 +149,13 @@ def overlaps(out: Array, x: Array) -> bool:
         and out.itemsize == x.itemsize
     )
     return not same_elements
+
+
+def row_pieces(shape: tuple[int, ...], size: int) -> Iterator[tuple[int, int, tuple[Any, ...]]]:
+    """Cut rows of this shape, in index order, into pieces of at most `size`: start, stop, index."""
+    start = 0
+    for part in boxes(Order(tuple(range(len(shape))), (), ()), shape, size):
+        lengths = [len(range(*cut.indices(n))) for cut, n in zip(part, shape, strict=False)]
+        stop = start + prod(lengths)
+        yield start, stop, part
+        start = stop

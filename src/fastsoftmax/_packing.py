@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _BOOL = np.dtype(np.bool_)
 
 
-def _fits(array: Array, dtype: DType) -> bool:
+def fits(array: Array, dtype: DType) -> bool:
     """Whether a kernel that computes in this dtype takes the array as it is."""
     given = array.dtype
     if given is not dtype and not (given.num == dtype.num and given.isnative):
@@ -58,7 +58,7 @@ def _apart(roles: str, arrays: Sequence[Array]) -> list[Array]:
     full = [array for role, array in operands if role == "o"]
     reduced = [array for role, array in operands if role == "O"]
     return [
-        _copied(array)
+        copied(array)
         if role in "iIm"
         and (
             any(overlaps(out, array) for out in full)
@@ -69,7 +69,8 @@ def _apart(roles: str, arrays: Sequence[Array]) -> list[Array]:
     ]
 
 
-def _copied(source: Array) -> Array:
+def copied(source: Array) -> Array:
+    """A copy in the order of the source."""
     copy = np.empty_like(source)
     _copy(copy, source)
     return copy
@@ -98,6 +99,7 @@ def run(
     through: DType | None = None,
     rows: bool = False,
     consumed: bool = False,
+    leading: int = 0,
     fresh: bool = False,
 ) -> bool:
     """Call the kernel on blocks of the arrays until all of them are done.
@@ -109,9 +111,9 @@ def run(
         in.
     roles : str
         A letter for each array: i for an input, m for a mask, o for an output. A capital, I or O,
-        says that the array has length 1 along the reduced axes. The first is an i.
+        says that the array has length 1 along the reduced axes.
     arrays : sequence of ndarray
-        Of one shape but for the capitals, with at least one element. The first decides the order.
+        Of one shape but for the capitals, with at least one element.
     axes : tuple of int
         The reduced axes, increasing.
     dtype : dtype
@@ -123,6 +125,8 @@ def run(
         of its temporaries.
     consumed : bool
         The kernel overwrites its full inputs, which therefore are always packed.
+    leading : int
+        Which of the arrays, an i, decides the order.
     fresh : bool
         The outputs were just allocated: they overlap nothing.
 
@@ -133,14 +137,16 @@ def run(
     """
     if not fresh:
         arrays = _apart(roles, arrays)
-    flags = arrays[0].flags
+    x = arrays[leading]
+    flags = x.flags
     if flags.f_contiguous and not flags.c_contiguous and len(axes) == 1:
         arrays = [array.T for array in arrays]
-        axes = (arrays[0].ndim - 1 - axes[0],)
-    whole = whole_block(arrays[0].shape, axes)
+        x = x.T
+        axes = (x.ndim - 1 - axes[0],)
+    whole = whole_block(x.shape, axes)
     if whole is not None and through is None and not rows and not consumed:
         for array in arrays:
-            if not _fits(array, dtype):
+            if not fits(array, dtype):
                 break
         else:
             return kernel(
@@ -150,13 +156,14 @@ def run(
                 ]
             )
     with np.errstate(all="ignore"):
-        return _run_boxes(kernel, roles, arrays, axes, dtype, through, whole, rows, consumed)
+        return _run_boxes(kernel, roles, arrays, x, axes, dtype, through, whole, rows, consumed)
 
 
 def _run_boxes(
     kernel: Kernel,
     roles: str,
     arrays: Sequence[Array],
+    x: Array,
     axes: tuple[int, ...],
     dtype: DType,
     through: DType | None,
@@ -165,20 +172,20 @@ def _run_boxes(
     consumed: bool,
 ) -> bool:
     """Call the kernel on box after box, or on everything at once if nothing full needs packing."""
-    x = arrays[0]
     scratch: dict[int, Array] = {}
     if whole is not None and x.size <= SMALL_BOX and not (rows and whole[2] > 1):
         return _run_box(kernel, roles, arrays, whole, dtype, through, consumed, scratch)
     order = block_order(x, axes, rows)
+    x = x.transpose(order.axes)
     arrays = [array.transpose(order.axes) for array in arrays]
     parts: Iterable[tuple[Any, ...]] = ((...,),)
     full = [array for role, array in zip(roles, arrays, strict=True) if role in "io"]
-    if through is not None or rows or consumed or not all(_fits(array, dtype) for array in full):
-        parts = boxes(order, full[0].shape, SMALL_BOX if rows else BOX)
+    if through is not None or rows or consumed or not all(fits(array, dtype) for array in full):
+        parts = boxes(order, x.shape, SMALL_BOX if rows else BOX)
     invalid = False
     for part in parts:
         cut = [array[part] for array in arrays]
-        shape = block_shape(order, cut[0].shape)
+        shape = block_shape(order, x[part].shape)
         invalid |= _run_box(kernel, roles, cut, shape, dtype, through, consumed, scratch)
     return invalid
 
@@ -201,13 +208,13 @@ def _run_box(
         needed_dtype = _BOOL if role == "m" else dtype
         needed_shape = shape if role in "imo" else shape[::2]
         packed = (consumed and role == "i") or (through is not None and role in "iI")
-        if not packed and _fits(array, needed_dtype):
+        if not packed and fits(array, needed_dtype):
             blocks.append(array.reshape(needed_shape))
             continue
         if role == "o" and spare:
             block = spare.pop(0)
         else:
-            block = _room(scratch, place, needed_shape, needed_dtype)
+            block = room(scratch, place, needed_shape, needed_dtype)
         blocks.append(block)
         if role in "oO":
             results.append((array, block))
@@ -221,7 +228,7 @@ def _run_box(
     return invalid
 
 
-def _room(scratch: dict[int, Array], place: int, shape: tuple[int, ...], dtype: DType) -> Array:
+def room(scratch: dict[int, Array], place: int, shape: tuple[int, ...], dtype: DType) -> Array:
     """The scratch block for the argument at this place. The first box asks for the largest."""
     buffer = scratch.get(place)
     if buffer is None:

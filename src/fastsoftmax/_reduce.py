@@ -42,7 +42,7 @@ def _both(a: Any, b: Any) -> tuple[Array, Array, Mask | None, DType]:
     """The arrays a and b broadcast, their valid elements if masked, their common dtype."""
     array, valid = settle_array(a, "a")
     weights, valid_weights = settle_array(b, "b")
-    given = promote(a, array, b, weights)
+    given = promote((a, b), (array, weights))
     array, weights = broadcast(array, weights)
     if valid is None:
         valid = valid_weights
@@ -67,6 +67,7 @@ def _with_sign(kernel: Kernel) -> Kernel:
 
 def _kernel(has_weights: bool, has_mask: bool, signed: bool) -> Kernel:
     """The kernel (a, [b,] [inside,] out [, sign])."""
+    kernel: Kernel
     if has_weights:
         kernel = masked_weighted if has_mask else weighted
         return kernel if signed else unsigned(kernel)

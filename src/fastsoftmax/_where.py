@@ -48,3 +48,21 @@ def masked_reduction(kernel: Kernel) -> Kernel:
         return invalid
 
     return masked_kernel
+
+
+def masked_product(kernel: Kernel, fill: float) -> Kernel:
+    """The kernel (g, y, out) of a Jacobian's product as a kernel (g, y, inside, out).
+
+    It overwrites g and y. Outside, where the function has the constant value `fill`, g counts for
+    nothing and the product is 0.
+    """
+
+    def masked_kernel(g: Array, y: Array, inside: Mask, out: Array) -> bool:
+        outside = ~inside
+        np.copyto(g, 0, where=outside)
+        np.copyto(y, fill, where=outside)
+        invalid = kernel(g, y, out)
+        np.copyto(out, 0, where=outside)
+        return invalid
+
+    return masked_kernel

@@ -1,0 +1,183 @@
+"""The general path of cross-entropy: settle the arguments, then the kernel for piece after piece.
+
+(a) A row is a slice along the axis of classes, and rows are numbered in index order, whatever the
+    layout: so the mean adds the losses in one order. Pieces do not enter into it.
+(b) Where logits and gradient are rows of the kernel's dtype it works on them in place, and a piece
+    is as many rows as their coefficients are kept small for. What is not (another axis, strided,
+    half precision) is packed into scratch that stays in cache.
+(c) Extra memory: the copy of the labels, the scratch of one piece, and a copy of an argument that
+    `out` partly overlaps.
+(d) `out` may be the logits or the probabilities themselves: a piece is read before it is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._arguments import compute_dtype, settle_array, settle_dtype, settle_out
+from ._coefficients import ROWS, OfLabels, OfProbabilities, Options
+from ._invalid import report_invalid
+from ._layout import allocate_like, overlaps, row_pieces
+from ._loss_options import (
+    fill_masked,
+    settle_class_axis,
+    settle_class_weight,
+    settle_ignore_index,
+    settle_label_smoothing,
+    settle_reduction,
+    settle_sample_weight,
+)
+from ._packing import copied, fits, room
+from ._target import kernels
+from ._targets import settle_targets
+
+if TYPE_CHECKING:
+    from ._arguments import Array, DType, Mask
+
+# Elements of a piece that is packed, or whose coefficients are as many as its logits.
+PIECE = 1 << 15
+
+
+class Losses(NamedTuple):
+    """What the rows come to."""
+
+    total: float
+    invalid: bool
+
+
+def _settle_logits(logits: Any) -> tuple[Array, Mask | None, DType, DType]:
+    """The logits, their valid elements if masked, the dtype of the gradient and of the kernel."""
+    array, valid = settle_array(logits, "logits")
+    dtype = settle_dtype(array.dtype, None)
+    compute = compute_dtype(dtype)
+    if compute is None:
+        raise TypeError(f"cross-entropy has no kernel for logits of dtype {array.dtype}")
+    if valid is not None:
+        array = fill_masked(array.astype(dtype, copy=False), valid, -np.inf)
+    return array, valid, dtype, compute
+
+
+def _classes_last(x: Array, axis: int) -> Array:
+    """A view with the axis of classes behind the others."""
+    return x.transpose([*(each for each in range(x.ndim) if each != axis), axis])
+
+
+def _apart(out: Array, array: Array) -> Array:
+    """The array, copied if writing `out` could change it before it is read."""
+    return copied(array) if overlaps(out, array) else array
+
+
+def _run(
+    logits: Array,
+    coefficients: OfLabels | OfProbabilities,
+    dtype: DType,
+    losses: Array | None,
+    grad: Array | None,
+) -> Losses:
+    """Go through the rows of logits (..., n); store losses and gradients that are asked for."""
+    *rows, n = logits.shape
+    direct = fits(logits, dtype) and (grad is None or fits(grad, dtype))
+    size = ROWS
+    if coefficients.has_dense_rows or not direct:
+        size = min(max(PIECE // n, 1), ROWS)
+    scratch: dict[int, Array] = {}
+    state = np.zeros(2)
+    row_losses = np.empty(min(size, logits.size // n))
+    invalid = False
+    for start, stop, part in row_pieces(tuple(rows), size):
+        shape = (stop - start, n)
+        given = logits[part]
+        packed = not fits(given, dtype)
+        if packed:
+            x = room(scratch, 0, shape, dtype)
+            np.copyto(x.reshape(given.shape), given, casting="unsafe")
+        else:
+            x = given.reshape(shape)
+        target = block = None
+        if grad is not None:
+            target = grad[part]
+            if fits(target, dtype):
+                block, target = target.reshape(shape), None
+            else:
+                block = x if packed else room(scratch, 1, shape, dtype)
+        piece = coefficients.piece(start, stop, part)
+        piece_losses = row_losses[: stop - start]
+        invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
+        if target is not None and block is not None:
+            np.copyto(target, block.reshape(target.shape), casting="unsafe")
+        if losses is None:
+            kernels.sum_losses(piece_losses, state)
+        else:
+            losses[start:stop] = piece_losses
+    # Beside an infinite sum its rounding error is nan.
+    total = state[0] + state[1] if np.isfinite(state[0]) else state[0]
+    return Losses(float(total), invalid)
+
+
+def cross_entropy(
+    logits: Any,
+    targets: Any,
+    axis: Any,
+    weight: Any,
+    sample_weight: Any,
+    ignore_index: Any,
+    label_smoothing: Any,
+    reduction: Any,
+    with_grad: bool,
+    out: Any,
+) -> Any:
+    """Settle the arguments of the loss, and compute it, or the pair of loss and gradient."""
+    reduction = settle_reduction(reduction)
+    array, valid, dtype, compute = _settle_logits(logits)
+    shape = array.shape
+    class_axis = settle_class_axis(axis, shape)
+    n = shape[class_axis]
+    rows = shape[:class_axis] + shape[class_axis + 1 :]
+    options = Options(
+        settle_class_weight(weight, n),
+        settle_sample_weight(sample_weight, rows),
+        settle_label_smoothing(label_smoothing),
+        reduction == "mean",
+    )
+    grad: Array | None = None
+    if out is not None:
+        grad = settle_out(out, shape, dtype)
+    settled, are_labels = settle_targets(
+        targets, shape, class_axis, settle_ignore_index(ignore_index)
+    )
+    if grad is not None:
+        array = _apart(grad, array)
+        settled = _apart(grad, settled)
+        if options.sample_weight is not None:
+            options = options._replace(sample_weight=_apart(grad, options.sample_weight))
+    elif with_grad:
+        grad = allocate_like(array, dtype)
+
+    losses = np.empty(rows, compute) if reduction == "none" else None
+    with np.errstate(all="ignore"):
+        coefficients: OfLabels | OfProbabilities
+        if are_labels:
+            coefficients = OfLabels(settled, rows, n, compute, options)
+        else:
+            coefficients = OfProbabilities(_classes_last(settled, class_axis), compute, options)
+        total, invalid = _run(
+            _classes_last(array, class_axis),
+            coefficients,
+            compute,
+            None if losses is None else losses.reshape(-1),
+            None if grad is None else _classes_last(grad, class_axis),
+        )
+        if losses is not None:
+            loss = losses[()]
+        else:
+            loss = compute.type(total if coefficients.normalizer != 0 else np.nan)
+    if invalid and coefficients.normalizer != 0:
+        report_invalid()
+
+    if not with_grad:
+        return loss
+    if out is not None:
+        return loss, out
+    return loss, grad if valid is None else np.ma.array(grad, mask=~valid)

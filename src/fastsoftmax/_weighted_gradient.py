@@ -1,0 +1,57 @@
+"""The gradient of logsumexp with weights: the kernels without, and the weights beside them.
+
+(a) A weight of 0 removes its element: a becomes -inf there, whose exponential is 0, and what stood
+    there, nan included, counts for nothing.
+(b) Blocks are float64, so that a float32 exponential and its weight do not overflow apart.
+(c) The kernels know nothing of the weights, so whether a nan was made is found out here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._target import kernels
+
+if TYPE_CHECKING:
+    from ._arguments import Array, Mask
+
+
+def _remove(a: Array, b: Array) -> Mask:
+    """Overwrite a where its weight is 0, and return where."""
+    removed: Mask = b == 0
+    np.copyto(a, -np.inf, where=removed)
+    return removed
+
+
+def _made_nan(result: Array, full: tuple[Array, ...], rows: tuple[Array, ...]) -> bool:
+    """Whether the result (outer, inner) of a slice is nan though none came in."""
+    made = np.isnan(result)
+    if not made.any():
+        return False
+    for array in full:
+        made &= ~np.isnan(array).any(axis=1)
+    for array in rows:
+        made &= ~np.isnan(array)
+    return bool(made.any())
+
+
+def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
+    """Write g * b * exp(a - lse). Overwrites a."""
+    removed = _remove(a, b)
+    kernels.logsumexp_vjp(g, a, lse, out)
+    np.multiply(out, b, out=out)
+    np.copyto(out, 0, where=removed)
+    return _made_nan(out.sum(axis=1), (a, b), (g, lse))
+
+
+def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
+    """Write sum(b * exp(a - lse) * t). Overwrites t and a."""
+    removed = _remove(a, b)
+    np.copyto(t, 0, where=removed)
+    came = np.isnan(t).any(axis=1)
+    np.multiply(t, b, out=t)
+    np.copyto(t, 0, where=removed)
+    kernels.logsumexp_jvp(t, a, lse, out)
+    return _made_nan(np.where(came, 0, out), (a, b), (lse,))
