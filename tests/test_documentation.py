@@ -5,8 +5,9 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 
-import fastsoftmax
 import pytest
+
+import fastsoftmax
 
 README = Path(__file__).parents[1] / "README.md"
 MODULES = [

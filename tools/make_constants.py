@@ -2,15 +2,18 @@
 
     python tools/make_constants.py > src/fastsoftmax/constants.hpp
 
-(a) The exponential. With E = 16 table entries, n = round(x * E / ln 2), t = x - n * (ln 2) / E and n = E*k + j,
-    e^x = 2^k * 2^(j/E) * e^t with |t| <= ln 2 / (2E). e^t - 1 is t + t^2 * p(t), p minimax by the Remez exchange.
-(b) (ln 2) / E as two terms for targets with fma (Cody and Waite 1980), and as three terms whose first two end in so
-    many zeros that their product with n is exact for targets without.
-(c) The table is stored with j already taken off the exponent field, so that adding the bits of n, shifted into
-    the exponent, both removes that j and scales by 2^k. All entries carry a factor that makes their roundings small;
-    tools/search_table_factor.py found it, and it drops out of every quotient.
-(d) The logarithm. log m = log((1+s)/(1-s)) = 2s + s*z*q(z), z = s^2, s = (m-1)/(m+1), for m in [sqrt(1/2), sqrt(2)];
-    q minimax as above. ln 2 in two terms whose first keeps 11 trailing zeros, so its product with an exponent is exact.
+(a) The exponential. With E = 16 table entries, n = round(x * E / ln 2), t = x - n * (ln 2) / E and
+    n = E*k + j, e^x = 2^k * 2^(j/E) * e^t with |t| <= ln 2 / (2E). e^t - 1 is t + t^2 * p(t), p
+    minimax by the Remez exchange.
+(b) (ln 2) / E as two terms for targets with fma (Cody and Waite 1980), and as three terms whose
+    first two end in so many zeros that their product with n is exact for targets without.
+(c) The table is stored with j already taken off the exponent field, so that adding the bits of n,
+    shifted into the exponent, both removes that j and scales by 2^k. All entries carry a factor
+    that makes their roundings small; tools/search_table_factor.py found it, and it drops out of
+    every quotient.
+(d) The logarithm. log m = log((1+s)/(1-s)) = 2s + s*z*q(z), z = s^2, s = (m-1)/(m+1), for m in
+    [sqrt(1/2), sqrt(2)]; q minimax as above. ln 2 in two terms whose first keeps 11 trailing zeros,
+    so its product with an exponent is exact.
 Needs mpmath.
 """
 
@@ -28,7 +31,8 @@ FORMATS = {"float": 24, "double": 53}
 ENTRIES = 16
 TERMS = {"float": 2, "double": 5}  # coefficients of p
 LOG_TERMS = 7
-# From tools/search_table_factor.py: the largest relative error of an entry is 0.27 units of 2^-24, 0.21 of 2^-53.
+# From tools/search_table_factor.py: the largest relative error of an entry is 0.27 units of 2^-24,
+# and 0.21 of 2^-53.
 FACTORS = {"float": "0x1.02946e17628f2p+0", "double": "0x1.00df28f9e6ee5p+0"}
 # How many bits an n may have on a target without fma, where n * ln2_first must be exact.
 BITS_OF_N = {"float": 13, "double": 17}
@@ -50,7 +54,10 @@ def remez(
     terms: int,
     first_power: int,
 ) -> list[mpf]:
-    """Coefficients c minimising max |weight(t) * (target(t) - sum c_i t^(first_power + i))| on [lower, upper]."""
+    """Coefficients c with the smallest largest error on [lower, upper].
+
+    The error is weight(t) * (target(t) - sum c_i t^(first_power + i)).
+    """
     middle, half = (lower + upper) / 2, (upper - lower) / 2
     points = [middle - half * mp.cos(mp.pi * i / terms) for i in range(terms + 1)]
     coefficients: list[mpf] = []
@@ -92,6 +99,12 @@ def literal(value: mpf, kind: str) -> str:
     return re.sub(r"0+p", "p", digits).replace(".p", ".0p") + ("f" if kind == "float" else "")
 
 
+def constant(kind: str, name: str, value: mpf, note: str = "") -> str:
+    """A member function of a struct that returns the value."""
+    code = f"    static constexpr {kind} {name}() {{ return {literal(value, kind)}; }}"
+    return f"{code}  // {note}" if note else code
+
+
 def exponential(kind: str) -> list[str]:
     bits = FORMATS[kind]
     factor = mpf(float.fromhex(FACTORS[kind]))
@@ -103,25 +116,26 @@ def exponential(kind: str) -> list[str]:
     first = rounded(step, short)
     second = rounded(step - first, short)
     third = rounded(step - first - second, bits)
-    fit = remez(
-        lambda t: mp.expm1(t) - t, lambda t: mp.exp(-t), -radius, radius, TERMS[kind], 2
-    )
+    fit = remez(lambda t: mp.expm1(t) - t, lambda t: mp.exp(-t), -radius, radius, TERMS[kind], 2)
     fit = [rounded(c, bits) for c in fit]
     worst = max(
         abs((1 + t + sum(c * t ** (2 + i) for i, c in enumerate(fit))) / mp.exp(t) - 1)
         for t in [radius * mpf(i) / 500 for i in range(-500, 501)]
     )
     magic = mpf(3) * mpf(2) ** (bits - 2)
+    inverse_high = rounded(1 / factor, 53)
+    inverse_low = rounded(1 / factor - inverse_high, 53)
     lines = [
-        f"// Relative error of the polynomial: {mp.nstr(worst, 3)}, which is {mp.nstr(worst * mpf(2) ** bits, 3)} units of 2^-{bits}.",
+        f"// Relative error of the polynomial: {mp.nstr(worst, 3)},"
+        f" which is {mp.nstr(worst * mpf(2) ** bits, 3)} units of 2^-{bits}.",
         f"template <> struct exponential<{kind}> {{",
-        f"    static constexpr {kind} steps_per_unit() {{ return {literal(rounded(1 / step, bits), kind)}; }}  // {ENTRIES} / ln 2",
-        f"    static constexpr {kind} magic() {{ return {literal(magic, kind)}; }}  // adding it rounds to an integer: 1.5 * 2^{bits - 1}",
-        f"    static constexpr {kind} step_high() {{ return {literal(high, kind)}; }}  // high + low = (ln 2) / {ENTRIES}",
-        f"    static constexpr {kind} step_low() {{ return {literal(low, kind)}; }}",
-        f"    static constexpr {kind} step_first() {{ return {literal(first, kind)}; }}  // first + second + third = (ln 2) / {ENTRIES}",
-        f"    static constexpr {kind} step_second() {{ return {literal(second, kind)}; }}",
-        f"    static constexpr {kind} step_third() {{ return {literal(third, kind)}; }}",
+        constant(kind, "steps_per_unit", rounded(1 / step, bits), f"{ENTRIES} / ln 2"),
+        constant(kind, "magic", magic, f"adding it rounds to an integer: 1.5 * 2^{bits - 1}"),
+        constant(kind, "step_high", high, f"high + low = (ln 2) / {ENTRIES}"),
+        constant(kind, "step_low", low),
+        constant(kind, "step_first", first, f"first + second + third = (ln 2) / {ENTRIES}"),
+        constant(kind, "step_second", second),
+        constant(kind, "step_third", third),
         "    // The coefficients of t^2, t^3, ...",
         f"    static constexpr {kind} coefficient(int power) {{",
         f"        constexpr {kind} values[{len(fit)}] = {{",
@@ -129,10 +143,10 @@ def exponential(kind: str) -> list[str]:
         "        };",
         "        return values[power - 2];",
         "    }",
-        f"    static constexpr double table_factor() {{ return {literal(factor, 'double')}; }}",
+        constant("double", "table_factor", factor),
         "    // high + low = 1 / table_factor",
-        f"    static constexpr double inverse_factor_high() {{ return {literal(rounded(1 / factor, 53), 'double')}; }}",
-        f"    static constexpr double inverse_factor_low() {{ return {literal(rounded(1 / factor - rounded(1 / factor, 53), 53), 'double')}; }}",
+        constant("double", "inverse_factor_high", inverse_high),
+        constant("double", "inverse_factor_low", inverse_low),
         f"    // table_factor * 2^(j/{ENTRIES}), its exponent field lowered by j/{ENTRIES}",
         f"    static const {kind}* table() {{",
         f"        alignas(64) static constexpr {kind} values[{ENTRIES}] = {{",
@@ -153,8 +167,10 @@ def logarithm() -> list[str]:
     upper = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 
     def q(z: mpf) -> mpf:
+        if z <= mpf(10) ** -12:  # the difference below would lose its digits
+            return mpf(2) / 3 + mpf(2) / 5 * z
         s = mp.sqrt(z)
-        return (mp.log((1 + s) / (1 - s)) - 2 * s) / (s * z) if z > mpf(10) ** -12 else mpf(2) / 3 + mpf(2) / 5 * z
+        return (mp.log((1 + s) / (1 - s)) - 2 * s) / (s * z)
 
     fit = remez(q, lambda z: z, mpf(10) ** -8, upper**2, LOG_TERMS, 0)
     fit = [rounded(c, 53) for c in fit]
@@ -167,9 +183,9 @@ def logarithm() -> list[str]:
     return [
         f"// Relative error of the polynomial: {mp.nstr(worst, 3)}.",
         "struct logarithm {",
-        f"    static constexpr double ln2_high() {{ return {literal(ln2_high, 'double')}; }}  // high + low = ln 2",
-        f"    static constexpr double ln2_low() {{ return {literal(ln2_low, 'double')}; }}",
-        f"    static constexpr double sqrt2() {{ return {literal(rounded(mp.sqrt(2), 53), 'double')}; }}",
+        constant("double", "ln2_high", ln2_high, "high + low = ln 2"),
+        constant("double", "ln2_low", ln2_low),
+        constant("double", "sqrt2", rounded(mp.sqrt(2), 53)),
         "    // The coefficients of z, z^2, ...",
         "    static constexpr double coefficient(int power) {",
         f"        constexpr double values[{LOG_TERMS}] = {{",
@@ -183,7 +199,10 @@ def logarithm() -> list[str]:
 
 
 def main() -> None:
-    print("// The constants of the exponential and the logarithm. Derived, with the reasons, by tools/make_constants.py.")
+    print(
+        "// The constants of the exponential and the logarithm."
+        " Derived, with the reasons, by tools/make_constants.py."
+    )
     print("#pragma once\n\nnamespace constants {\nnamespace {\n")
     print("template <class T> struct exponential;\n")
     for kind in FORMATS:

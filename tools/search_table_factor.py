@@ -1,11 +1,12 @@
-"""Search the factor c for which the sixteen entries c * 2^(j/16) of the exponential's table are almost exact.
+"""Search the factor c that makes the entries c * 2^(j/16) of the exponential's table almost exact.
 
     python tools/search_table_factor.py float
     python tools/search_table_factor.py double
 
-Prints each better factor as it is found, with the largest relative error of an entry in units of 2^-24 or 2^-53; without a
-factor that error is 0.97 for float. The random numbers are seeded: the factors in `make_constants.py` come out again, the
-double one after a few minutes. Needs NumPy with an 80-bit or longer longdouble.
+Prints each better factor as it is found, with the largest relative error of an entry in units of
+2^-24 or 2^-53; without a factor that error is 0.97 for float. The random numbers are seeded: the
+factors in `make_constants.py` come out again, the double one after a few minutes. Needs NumPy with
+an 80-bit or longer longdouble.
 """
 
 import sys

@@ -15,7 +15,9 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes
-from fastsoftmax.simd cimport broadcast, fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low
+from fastsoftmax.simd cimport (
+    broadcast, fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low,
+)
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
 from fastsoftmax.vector_math cimport (
     add_pair, exponential, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
