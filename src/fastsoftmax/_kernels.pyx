@@ -16,6 +16,7 @@ from fastsoftmax.gradients cimport (
     gradient_rows,
 )
 from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, Operation, reduce_rows
+from fastsoftmax.short_rows cimport is_short, reduce_short_rows
 from fastsoftmax.vector_math cimport real
 
 cnp.import_array()
@@ -47,6 +48,15 @@ cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced) except -1:
     return 0
 
 
+cdef inline int reduce_any_rows(
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
+) except -1 nogil:
+    """Rows, by whichever kernel is faster."""
+    if is_short(<real>0, outer, n):
+        return reduce_short_rows(operation, x, y, outer, n, made_nan)
+    return reduce_rows(operation, x, y, outer, n, past_caches, made_nan)
+
+
 cdef bint run(
     Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches
 ) except? True:
@@ -54,7 +64,7 @@ cdef bint run(
     cdef bint made_nan = False
     with nogil:
         if inner == 1:
-            reduce_rows(operation, x, y, outer, n, past_caches, &made_nan)
+            reduce_any_rows(operation, x, y, outer, n, past_caches, &made_nan)
         else:
             reduce_columns(operation, x, y, outer, n, inner, &made_nan)
     return made_nan
@@ -97,10 +107,10 @@ cdef object small_result(Operation operation, const real* x, cnp.ndarray array, 
     cdef int dtype = cnp.PyArray_TYPE(array)
     cdef real number
     if ndim == 0:
-        reduce_rows(operation, x, &number, outer, n, False, &made_nan)
+        reduce_any_rows(operation, x, &number, outer, n, False, &made_nan)
         return PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
     out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
-    reduce_rows(operation, x, <real*>cnp.PyArray_DATA(out), outer, n, False, &made_nan)
+    reduce_any_rows(operation, x, <real*>cnp.PyArray_DATA(out), outer, n, False, &made_nan)
     return None if made_nan else out
 
 

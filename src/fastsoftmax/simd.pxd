@@ -25,7 +25,6 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     vec[float] shift_19 "simd::shift_bits<float, 19>"(vec[float] v) noexcept
     vec[double] shift_48 "simd::shift_bits<double, 48>"(vec[double] v) noexcept
     vec[T] add_bits[T](vec[T] a, vec[T] b) noexcept
-    vec[T] sub_bits[T](vec[T] a, vec[T] b) noexcept
     vec[T] lookup[T](const T* table, vec[T] v) noexcept
     vec[double] exponent(vec[double] v) noexcept
     vec[double] mantissa(vec[double] v) noexcept
@@ -33,5 +32,6 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     T reduce_max[T](vec[T] v) noexcept
     vec[double] widen_low(vec[float] v) noexcept
     vec[double] widen_high(vec[float] v) noexcept
+    void transpose[T](vec[T]* rows) noexcept
     vec[float] narrow(vec[double] low, vec[double] high) noexcept
     T from_bits[T](T unused, long long bits) noexcept
