@@ -15,8 +15,9 @@ and with probabilities at_target is 0 and
 
 (a) The normalizer is 1 but for the mean: there it is the sum of weight[label] * sample_weight over
     the rows that are not ignored, and for probabilities the sum of sample_weight alone.
-(b) Coefficients are made for a piece of the rows at a time. Dense ones are rounded to the kernel's
-    dtype before they are summed, so that the elements of a row's gradient sum to 0.
+(b) Coefficients are made for a piece of the rows at a time, and dense ones for some of the classes
+    at a time, so that no array in float64 is as long as a row. They are rounded to the kernel's
+    dtype before they are summed: the elements of a row's gradient then sum to 0.
 (c) A row without any coefficient is left out like an ignored one: nothing it holds counts.
 (d) A coefficient of 0 stays 0 when the normalizer is 0, too.
 """
@@ -29,11 +30,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ._layout import row_pieces
+from ._packing import room
 from ._target import kernels
 from ._targets import IGNORED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ._arguments import Array, DType
 
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 
 # How many rows a piece has at most.
 ROWS = 1 << 12
+
+# How many classes a block in float64 has at most.
+COLUMNS = 1 << 13
 
 
 class Piece(NamedTuple):
@@ -84,8 +89,13 @@ def _sum_of_weights(pieces: Iterable[Array]) -> float:
     return float(state[0] + state[1])
 
 
-def _row_sums(dense: Array) -> Array:
-    sums: Array = dense.astype(np.float64, copy=False).sum(axis=1)
+def _fill_dense(dense: Array, of_columns: Callable[[slice], Array]) -> Array:
+    """Store coefficients (rows, n), some columns at a time, and return the sums of the rows."""
+    sums = np.zeros(len(dense))
+    for start in range(0, dense.shape[1], COLUMNS):
+        columns = slice(start, start + COLUMNS)
+        dense[:, columns] = of_columns(columns)
+        sums += dense[:, columns].astype(np.float64, copy=False).sum(axis=1)
     return sums
 
 
@@ -107,88 +117,108 @@ class OfLabels:
         self, labels: Array, rows: tuple[int, ...], n: int, dtype: DType, options: Options
     ) -> None:
         self._labels = labels
+        self._n = n
         self._dtype = dtype
-        self._weight = options.weight
-        self._sample_weight = options.sample_weight
+        self._weight, self._sample_weight, smoothing, is_mean = options
+        # With one class there is nothing to spread.
+        self._smoothing = smoothing if n > 1 else 0.0
+        self._scratch: dict[int, Array] = {}
         self.normalizer = 1.0
-        if options.is_mean:
-            self.normalizer = _sum_of_weights(
-                self._weights(*piece) for piece in row_pieces(rows, ROWS)
-            )
+        if is_mean:
+            pieces = row_pieces(rows, ROWS)
+            self.normalizer = _sum_of_weights(self._normalizing_weights(*each) for each in pieces)
+        self.has_dense_rows = bool(self._smoothing) and self._sample_weight is not None
+        self._shared: tuple[Array, Array] | None = None
+        if self._smoothing and self._sample_weight is None:
+            dense = np.empty((1, n), dtype)
+            sums = _fill_dense(dense, lambda columns: _over(self._spread(columns), self.normalizer))
+            self._shared = dense, sums
 
-        smoothing = options.smoothing
-        weight = np.ones(n if smoothing else 1) if options.weight is None else options.weight
-        if options.sample_weight is None:
-            weight = _over(weight, self.normalizer)
-        self._at_target = (1 - smoothing) * weight
-        self._dense: Array | None = None
-        if smoothing and weight.any():
-            self._dense = (smoothing / n * weight)[np.newaxis]
-            if options.sample_weight is None:
-                self._dense = self._dense.astype(dtype)
-        self.has_dense_rows = self._dense is not None and options.sample_weight is not None
+    def _class_weights(self, labels: Array) -> Array:
+        """The weights of the rows' classes; some weight where there is no class."""
+        if self._weight is None:
+            return np.ones(len(labels))
+        return self._weight.take(labels, mode="clip").astype(np.float64)
 
-    def _weights(self, start: int, stop: int, part: Part) -> Array:
+    def _normalizing_weights(self, start: int, stop: int, part: Part) -> Array:
         """What the rows of a piece add to the normalizer."""
         labels = self._labels[start:stop]
-        weights = np.ones(1) if self._weight is None else self._weight
-        weights = weights.take(labels, mode="clip")
+        weights = self._class_weights(labels)
         if self._sample_weight is not None:
             weights *= _flat(self._sample_weight, part)
         weights[labels == IGNORED] = 0
         return weights
 
+    def _spread(self, columns: slice) -> Array:
+        """What label smoothing gives some of the classes, in a row of scale 1."""
+        if self._weight is None:
+            return np.full(len(range(*columns.indices(self._n))), self._smoothing / self._n)
+        return self._smoothing / self._n * self._weight[columns].astype(np.float64)
+
     def piece(self, start: int, stop: int, part: Part) -> Piece:
         """The coefficients of the rows from start to stop, which `part` indexes."""
         labels = self._labels[start:stop]
-        at_target = self._at_target.take(labels, mode="clip")
-        dense = self._dense
+        at_target = (1 - self._smoothing) * self._class_weights(labels)
         if self._sample_weight is None:
-            total = at_target if dense is None else at_target + _row_sums(dense)
-            return Piece(labels, dense, at_target, total)
+            at_target = _over(at_target, self.normalizer)
+            if self._shared is None:
+                return Piece(labels, None, at_target, at_target)
+            dense, sums = self._shared
+            return Piece(labels, dense, at_target, at_target + sums)
         scale = _over(_flat(self._sample_weight, part), self.normalizer)
         at_target *= scale
-        if dense is None:
+        if not self._smoothing:
             return Piece(labels, None, at_target, at_target)
-        dense = (dense * scale[:, np.newaxis]).astype(self._dtype, copy=False)
-        return _leave_out_empty(Piece(labels, dense, at_target, at_target + _row_sums(dense)))
+        dense = room(self._scratch, 0, (stop - start, self._n), self._dtype)
+        sums = _fill_dense(dense, lambda columns: np.outer(scale, self._spread(columns)))
+        return _leave_out_empty(Piece(labels, dense, at_target, at_target + sums))
 
 
 class OfProbabilities:
-    """The coefficients for probabilities, which are an array (..., n) with the rows in front."""
+    """The coefficients for probabilities, an array (..., n) with the rows in front."""
 
     has_dense_rows = True
 
     def __init__(self, probabilities: Array, dtype: DType, options: Options) -> None:
         self._probabilities = probabilities
         self._dtype = dtype
-        self._options = options
+        self._weight, self._sample_weight, self._smoothing, is_mean = options
+        self._scratch: dict[int, Array] = {}
         rows = probabilities.shape[:-1]
         self.normalizer = 1.0
-        if options.is_mean:
-            weight = options.sample_weight
+        if is_mean:
             self.normalizer = float(prod(rows))
+            weight = self._sample_weight
             if weight is not None:
-                self.normalizer = _sum_of_weights(
-                    _flat(weight, part) for _, _, part in row_pieces(rows, ROWS)
-                )
+                pieces = row_pieces(rows, ROWS)
+                self.normalizer = _sum_of_weights(_flat(weight, part) for _, _, part in pieces)
+
+    def _terms(self, probabilities: Array, columns: slice) -> Array:
+        """Coefficients of some classes in rows of scale 1."""
+        n = probabilities.shape[-1]
+        block = probabilities[..., columns].astype(np.float64, order="C")
+        if self._smoothing:
+            block *= 1 - self._smoothing
+            block += self._smoothing / n
+        if self._weight is not None:
+            block *= self._weight[columns]
+        return block.reshape(-1, block.shape[-1])
 
     def piece(self, start: int, stop: int, part: Part) -> Piece:
         """The coefficients of the rows from start to stop, which `part` indexes."""
-        weight, sample_weight, smoothing, _ = self._options
-        n = self._probabilities.shape[-1]
-        block = self._probabilities[part].astype(np.float64, order="C").reshape(-1, n)
-        if smoothing:
-            block *= 1 - smoothing
-            block += smoothing / n
-        if weight is not None:
-            block *= weight
-        if sample_weight is None:
-            block /= self.normalizer
+        probabilities = self._probabilities[part]
+        rows, n = stop - start, probabilities.shape[-1]
+        if self._sample_weight is None:
+            scale = _over(np.ones((rows, 1)), self.normalizer)
         else:
-            scale = _over(_flat(sample_weight, part), self.normalizer)[:, np.newaxis]
+            scale = _over(_flat(self._sample_weight, part), self.normalizer)[:, np.newaxis]
+
+        def of_columns(columns: slice) -> Array:
+            block = self._terms(probabilities, columns)
             block *= scale
             np.copyto(block, 0, where=scale == 0)
-        dense = block.astype(self._dtype, copy=False)
-        at_target = np.zeros(stop - start)
-        return _leave_out_empty(Piece(None, dense, at_target, _row_sums(dense)))
+            return block
+
+        dense = room(self._scratch, 0, (rows, n), self._dtype)
+        sums = _fill_dense(dense, of_columns)
+        return _leave_out_empty(Piece(None, dense, np.zeros(rows), sums))

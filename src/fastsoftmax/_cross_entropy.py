@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -36,8 +36,10 @@ from ._targets import settle_targets
 if TYPE_CHECKING:
     from ._arguments import Array, DType, Mask
 
+Optional = TypeVar("Optional", "Array", "Array | None")
+
 # Elements of a piece that is packed, or whose coefficients are as many as its logits.
-PIECE = 1 << 15
+PIECE = 3 << 13
 
 
 class Losses(NamedTuple):
@@ -64,9 +66,9 @@ def _classes_last(x: Array, axis: int) -> Array:
     return x.transpose([*(each for each in range(x.ndim) if each != axis), axis])
 
 
-def _apart(out: Array, array: Array) -> Array:
+def _apart(out: Array, array: Optional) -> Optional:
     """The array, copied if writing `out` could change it before it is read."""
-    return copied(array) if overlaps(out, array) else array
+    return copied(array) if array is not None and overlaps(out, array) else array
 
 
 def _run(
@@ -150,8 +152,9 @@ def cross_entropy(
     if grad is not None:
         array = _apart(grad, array)
         settled = _apart(grad, settled)
-        if options.sample_weight is not None:
-            options = options._replace(sample_weight=_apart(grad, options.sample_weight))
+        options = options._replace(
+            weight=_apart(grad, options.weight), sample_weight=_apart(grad, options.sample_weight)
+        )
     elif with_grad:
         grad = allocate_like(array, dtype)
 

@@ -71,14 +71,15 @@ def fill_masked(array: Array, valid: Mask, fill: float) -> Array:
 
 
 def settle_class_weight(weight: Any, n: int) -> Array | None:
-    """A float64 copy of the classes' weights, finite and not negative; None if all are 1."""
+    """The classes' weights, finite and not negative; None if all are 1."""
     if weight is None:
         return None
-    weights = settle_without_mask(weight, "weight", 0).astype(np.float64)
+    weights = settle_without_mask(weight, "weight", 0)
     check_shape("weight", weights.shape, "a row of logits", (n,))
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        first = int(wrong.argmax())
+    right = np.isfinite(weights)
+    right &= weights >= 0
+    if not right.all():
+        first = int(right.argmin())
         raise ValueError(f"weight[{first}] is {weights[first]}; it must be finite and not negative")
     return weights
 

@@ -92,5 +92,5 @@ def _refuse(targets: Array, piece: Array, start: int, first: int, n: int) -> Non
     if label < 0 and targets.dtype.kind == "u":
         label += _WORD
     position = ", ".join(str(i) for i in np.unravel_index(start + first, targets.shape))
-    name = f"targets[{position}]" if position else "targets"
-    raise ValueError(f"{name} is {label}, which is no class index in [0, {n})")
+    where = f"targets[{position}]" if position else "targets"
+    raise ValueError(f"label {label} of {where} is no class index: it must lie in [0, {n})")
