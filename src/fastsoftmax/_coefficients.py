@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._layout import row_pieces
+from ._layout import BOX, row_pieces
 from ._packing import room
 from ._target import kernels
 from ._targets import IGNORED
@@ -81,7 +81,7 @@ def _flat(sample_weight: Array, part: Part) -> Array:
     return sample_weight[part].astype(np.float64).reshape(-1)
 
 
-def _sum_of_weights(pieces: Iterable[Array]) -> float:
+def _sum_in_order(pieces: Iterable[Array]) -> float:
     """The sum in the order of the rows, however they are cut into pieces."""
     state = np.zeros(2)
     for piece in pieces:
@@ -125,8 +125,7 @@ class OfLabels:
         self._scratch: dict[int, Array] = {}
         self.normalizer = 1.0
         if is_mean:
-            pieces = row_pieces(rows, ROWS)
-            self.normalizer = _sum_of_weights(self._normalizing_weights(*each) for each in pieces)
+            self.normalizer = self._sum_of_weights(rows)
         self.has_dense_rows = bool(self._smoothing) and self._sample_weight is not None
         self._shared: tuple[Array, Array] | None = None
         if self._smoothing and self._sample_weight is None:
@@ -139,6 +138,14 @@ class OfLabels:
         if self._weight is None:
             return np.ones(len(labels))
         return self._weight.take(labels, mode="clip").astype(np.float64)
+
+    def _sum_of_weights(self, rows: tuple[int, ...]) -> float:
+        """The weights of all rows that are not ignored."""
+        if self._weight is None and self._sample_weight is None:
+            starts = range(0, len(self._labels), BOX)
+            pieces = (self._labels[start : start + BOX] for start in starts)
+            return float(sum(np.count_nonzero(piece != IGNORED) for piece in pieces))
+        return _sum_in_order(self._normalizing_weights(*each) for each in row_pieces(rows, ROWS))
 
     def _normalizing_weights(self, start: int, stop: int, part: Part) -> Array:
         """What the rows of a piece add to the normalizer."""
@@ -158,6 +165,9 @@ class OfLabels:
     def piece(self, start: int, stop: int, part: Part) -> Piece:
         """The coefficients of the rows from start to stop, which `part` indexes."""
         labels = self._labels[start:stop]
+        if self._weight is None and self._sample_weight is None and self._shared is None:
+            at_target = np.full(len(labels), 1 / (self.normalizer or 1))
+            return Piece(labels, None, at_target, at_target)
         at_target = (1 - self._smoothing) * self._class_weights(labels)
         if self._sample_weight is None:
             at_target = _over(at_target, self.normalizer)
@@ -191,7 +201,7 @@ class OfProbabilities:
             weight = self._sample_weight
             if weight is not None:
                 pieces = row_pieces(rows, ROWS)
-                self.normalizer = _sum_of_weights(_flat(weight, part) for _, _, part in pieces)
+                self.normalizer = _sum_in_order(_flat(weight, part) for _, _, part in pieces)
 
     def _terms(self, probabilities: Array, columns: slice) -> Array:
         """Coefficients of some classes in rows of scale 1."""

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -114,8 +115,8 @@ def _run(
         else:
             losses[start:stop] = piece_losses
     # Beside an infinite sum its rounding error is nan.
-    total = state[0] + state[1] if np.isfinite(state[0]) else state[0]
-    return Losses(float(total), invalid)
+    high, low = state.tolist()
+    return Losses(high + low if isfinite(high) else high, invalid)
 
 
 def cross_entropy(

@@ -153,6 +153,10 @@ def overlaps(out: Array, x: Array) -> bool:
 
 def row_pieces(shape: tuple[int, ...], size: int) -> Iterator[tuple[int, int, tuple[Any, ...]]]:
     """Cut rows of this shape, in index order, into pieces of at most `size`: start, stop, index."""
+    rows = prod(shape)
+    if rows <= size:
+        yield 0, rows, (...,)
+        return
     start = 0
     for part in boxes(Order(tuple(range(len(shape))), (), ()), shape, size):
         lengths = [len(range(*cut.indices(n))) for cut, n in zip(part, shape, strict=False)]

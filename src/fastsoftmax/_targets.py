@@ -81,7 +81,7 @@ def _copy_labels(targets: Array, valid: Mask | None, n: int, ignore_index: int |
         if valid is not None:
             out_of_range &= valid[part]
             piece[~valid[part]] = IGNORED
-        if out_of_range.any():
+        if np.count_nonzero(out_of_range):  # faster than any()
             _refuse(targets, piece, start, int(out_of_range.argmax()), n)
     return labels.reshape(-1)
 
