@@ -205,7 +205,7 @@ def cross_entropy_value_and_grad(
     -----
     The logits are read from memory once (twice if a row exceeds the level-2 cache) and the
     gradient is written once. Nothing else of that size is allocated: beside the gradient the call
-    takes at most 1 MB and 8 bytes a row.
+    takes at most 1 MB and 8 bytes a row, unless a single row of scratch is longer than that.
 
     At the target the gradient is computed as minus the sum of the other probabilities, which keeps
     its relative accuracy where p - 1 would cancel.
