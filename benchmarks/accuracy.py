@@ -6,7 +6,8 @@ import numpy as np
 
 from .arrays import dtype_named
 from .cell import Cell
-from .ops import OPS, Inputs
+from .op import Inputs
+from .ops import OPS
 
 LARGEST_JUDGED = 1 << 22  # elements; longdouble arithmetic on more takes seconds and gigabytes
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from .cell import Cell
-from .ops import OPS, Inputs
+from .op import Inputs
+from .ops import OPS
 
 SEED = 20240229
 # Wide enough to look like a classifier's logits, narrow enough that no library meets the
@@ -24,7 +25,8 @@ def dtype_named(name: str) -> np.dtype[Any]:
 
 def inputs_from(logits: np.ndarray, cell: Cell) -> Inputs:
     """The cell's inputs, rounded to its dtype."""
-    made = OPS[cell.op].inputs(logits.astype(dtype_named(cell.dtype)), cell.axis)
+    others = np.random.default_rng((SEED, 1))  # what goes with the logits is independent of them
+    made = OPS[cell.op].inputs(logits.astype(dtype_named(cell.dtype)), cell.axis, others)
     return {name: np.ascontiguousarray(array) for name, array in made.items()}
 
 

@@ -23,6 +23,11 @@ class Cell:
         return prod(self.shape)
 
     @property
+    def soon_done(self) -> bool:
+        """Whether timing and judging it is a matter of a moment."""
+        return self.size < 1_000_000
+
+    @property
     def name(self) -> str:
         shape = "x".join(map(str, self.shape))
         out = " out=" if self.out else ""

@@ -1,6 +1,6 @@
 """Accuracy on inputs that are hard in different ways, for every library."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,10 @@ import numpy as np
 from .accuracy import Judge, judge
 from .arrays import SEED, inputs_from
 from .cell import Cell
-from .grid import DTYPES, OPS_IN_ORDER
+from .grid import dtypes_of
 from .libraries import Library
-from .ops import Inputs
+from .op import Inputs
+from .ops import OPS
 
 SHAPE = (256, 1000)
 
@@ -57,11 +58,11 @@ def _ulp(
     return ulp
 
 
-def errors(ours: Library, peers: list[Library], dtypes: Iterable[str] = DTYPES) -> list[Errors]:
+def errors(ours: Library, peers: list[Library], *, short: bool) -> list[Errors]:
     """Every operation and dtype on every kind of input."""
     table = []
-    for op in OPS_IN_ORDER:
-        for dtype in dtypes:
+    for op in OPS:
+        for dtype in dtypes_of(op, short):
             cell = Cell(op, SHAPE, dtype, -1)
             for kind, make in HARD.items():
                 inputs = inputs_from(make(np.random.default_rng(SEED)), cell)

@@ -25,13 +25,13 @@ class Effort:
     rounds: int  # pairs
     sample: float  # seconds that one half of a pair should last, by repeating short calls
     budget: float  # seconds for all pairs; long calls get fewer of them, at least `MIN_ROUNDS`
+    tries: int  # as many pairs as are due, before disturbed ones must do
 
 
-FULL = Effort(rounds=21, sample=2e-3, budget=3.0)
-QUICK = Effort(rounds=7, sample=5e-4, budget=0.5)
+FULL = Effort(rounds=21, sample=2e-3, budget=3.0, tries=4)
+QUICK = Effort(rounds=7, sample=5e-4, budget=0.2, tries=1)
 MIN_ROUNDS = 5
 MAX_AWAY = 0.03  # of the wall time, spent off the CPU
-MAX_TRIES = 4  # as many pairs as are due, before disturbed ones must do
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,13 @@ def _pair(ours: tuple[Timer, int], other: tuple[Timer, int]) -> _Pair:
     return _Pair(*seconds, frequency(), disturbed=on_cpu < (1 - MAX_AWAY) * wall)
 
 
-def _undisturbed(ours: tuple[Timer, int], other: tuple[Timer, int], rounds: int) -> list[_Pair]:
+def _undisturbed(
+    ours: tuple[Timer, int], other: tuple[Timer, int], rounds: int, tries: int
+) -> list[_Pair]:
     """So many undisturbed pairs; where they cannot be had, those and disturbed ones together."""
     taken: list[_Pair] = []
     quiet: list[_Pair] = []
-    while len(quiet) < rounds and len(taken) < MAX_TRIES * rounds:
+    while len(quiet) < rounds and len(taken) < tries * rounds:
         taken.append(_pair(ours, other))
         if not taken[-1].disturbed:
             quiet.append(taken[-1])
@@ -92,7 +94,7 @@ def pairs(ours: Call, other: Call, effort: Effort) -> Pairs:
     pair_lasts = our_number * our_estimate + other_number * other_estimate
     rounds = min(effort.rounds, max(MIN_ROUNDS, int(effort.budget / pair_lasts)))
 
-    taken = _undisturbed((our_timer, our_number), (other_timer, other_number), rounds)
+    taken = _undisturbed((our_timer, our_number), (other_timer, other_number), rounds, effort.tries)
     hertz = [pair.hertz for pair in taken]
     return Pairs(
         np.array([pair.ours for pair in taken]),

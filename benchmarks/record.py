@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .cell import Cell
-from .goals import CYCLES, FASTER_THAN, OF_ONE_EXP
+from .goals import CYCLES, FASTER_THAN, MICROSECONDS, OF_ONE_ADD, OF_ONE_EXP
 from .measure import Pairs
 
 
@@ -35,6 +35,7 @@ class Record:
     ulp: float | None
     copy: Comparison
     one_exp: Comparison | None
+    one_add: Comparison | None
     peers: dict[str, Comparison] = field(default_factory=dict)
     unsupported: dict[str, str] = field(default_factory=dict)  # the reason, peer by peer
 
@@ -52,5 +53,9 @@ class Record:
             return self.cycles_per_element
         if name == OF_ONE_EXP:
             return None if self.one_exp is None else 1 / self.one_exp.ratio
+        if name == OF_ONE_ADD:
+            return None if self.one_add is None else 1 / self.one_add.ratio
+        if name == MICROSECONDS:
+            return self.seconds * 1e6
         peer = self.peers.get(name.removeprefix(FASTER_THAN))
         return None if peer is None else peer.ratio

@@ -1,6 +1,6 @@
 """The report: every figure of a run, the cells where a peer wins named first."""
 
-from .goal_table import goal_table
+from .goal_table import goal_tables
 from .markdown import duration, number, table
 from .record import Comparison, Record
 from .results import Results
@@ -18,6 +18,7 @@ def _comparison(peer: Comparison | None) -> str:
 
 def _records(records: list[Record], peers: list[str]) -> str:
     columns = ["cell", "a call", "ns/element", "cycles/element", "times a copy", "max ulp"]
+    peers = [peer for peer in peers if any(peer in record.peers for record in records)]
     rows = (
         [
             record.cell.name,
@@ -49,13 +50,23 @@ def _one_exp(records: list[Record]) -> str:
 
 
 def _errors(results: Results) -> str:
-    names = list(results.libraries)
+    names = list(results.errors[0].ulp)
     rows = (
         [f"{row.op} {row.dtype}, {row.kind}"]
         + ["no" if row.ulp[name] is None else number(row.ulp[name]) for name in names]
         for row in results.errors
     )
     return table(["input, 256x1000", *names], rows)
+
+
+def _memory(results: Results) -> str:
+    names = list(results.memory[0].extra)
+    rows = (
+        [usage.cell.name]
+        + ["no" if (extra := usage.extra[name]) is None else number(extra / 1e6) for name in names]
+        for usage in results.memory
+    )
+    return table(["cell", *names], rows)
 
 
 def _unsupported(records: list[Record]) -> str:
@@ -99,7 +110,7 @@ def markdown(results: Results) -> str:
             "\n".join(wins),
         ]
     if results.headline:
-        parts += ["## Goals", goal_table(results)]
+        parts += ["## Goals", *goal_tables(results)]
         parts += ["## Headline", _records(results.headline, results.peers)]
     for title, records in results.groups.items():
         parts += [f"## {title}", _records(records, results.peers)]
@@ -108,6 +119,8 @@ def markdown(results: Results) -> str:
         parts += ["## Tiny arrays", tiny]
     if results.errors:
         parts += ["## Largest error, in ULP", _errors(results)]
+    if results.memory:
+        parts += ["## Memory beside inputs and gradient, in MB", _memory(results)]
     if results.imports:
         rows = (
             [name, number(middle), f"{number(low)} to {number(high)}"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from .hard_inputs import Errors
+from .memory import Usage
 from .record import Record
 
 
@@ -16,6 +17,7 @@ class Results:
     headline: list[Record] = field(default_factory=list)
     groups: dict[str, list[Record]] = field(default_factory=dict)
     errors: list[Errors] = field(default_factory=list)
+    memory: list[Usage] = field(default_factory=list)
     imports: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     plots: dict[str, str] = field(default_factory=dict)  # title, file name
 

@@ -41,6 +41,8 @@ def measure(cell: Cell, ours: Library, peers: list[Library], effort: Effort) -> 
     copy = Comparison.of(against(yardsticks.copy(cell, inputs)))
     tiny = cell.size <= yardsticks.TINY
     one_exp = Comparison.of(against(yardsticks.one_exp(inputs))) if tiny else None
+    add = yardsticks.one_add(cell, inputs)
+    one_add = None if add is None else Comparison.of(against(add))
 
     ours_seconds = np.concatenate([pair.ours for pair in taken])
     clocked = [pair.ours * pair.hertz for pair in taken if pair.hertz is not None]
@@ -51,6 +53,7 @@ def measure(cell: Cell, ours: Library, peers: list[Library], effort: Effort) -> 
         ulp=our_ulp,
         copy=copy,
         one_exp=one_exp,
+        one_add=one_add,
         peers=compared,
         unsupported=unsupported,
     )

@@ -6,9 +6,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import goals, hard_inputs, import_time, machine, measure
+from . import goals, hard_inputs, import_time, machine, measure, memory
 from .cell import Cell
-from .grid import COMMON_DTYPES, DTYPES, Group, groups
+from .grid import Group
+from .grid import groups as whole_grid
 from .libraries import Library, load_ours, load_peers
 from .markdown import duration
 from .record import Record
@@ -32,27 +33,36 @@ def run(
         {library.name: library.version for library in libraries},
         missing,
     )
+    glance = quick and not headline_only
 
     def timed(cells: tuple[Cell, ...]) -> list[Record]:
-        chosen = [cell for cell in cells if cell.matches(words)]
+        chosen = [cell for cell in cells if cell.matches(words) and (cell.soon_done or not glance)]
         return [_progress(measure_cell(cell, ours, peers, effort)) for cell in chosen]
 
     results.headline = timed(goals.CELLS)
-    grid = [] if headline_only else groups(quick)
+    grid = [] if headline_only else whole_grid(quick)
     for group in grid:
         if records := timed(group.cells):
             results.groups[group.title] = records
     if not words:
         short = quick or headline_only
-        results.errors = hard_inputs.errors(ours, peers, COMMON_DTYPES if short else DTYPES)
-        results.imports = _imports([ours] if short else libraries)
-    _write(results, grid, output)
+        measured = [ours] if short else libraries
+        results.errors = hard_inputs.errors(ours, [] if quick else peers, short=short)
+        results.memory = _memory(measured)
+        results.imports = _imports(measured)
+    _write(results, [] if quick else grid, output)
 
 
 def _progress(record: Record) -> Record:
     ratios = ", ".join(f"{name} {peer.ratio:.2f}" for name, peer in record.peers.items())
     print(f"{record.cell.name}: {duration(record.seconds)}; {ratios}", file=sys.stderr)
     return record
+
+
+def _memory(libraries: list[Library]) -> list[memory.Usage]:
+    op = goals.MEMORY_CELLS[0].op
+    names = [library.name for library in libraries if op in library.spellings]
+    return [memory.usage(cell, names) for cell in goals.MEMORY_CELLS]
 
 
 def _imports(libraries: list[Library]) -> dict[str, tuple[float, float, float]]:
@@ -63,9 +73,9 @@ def _imports(libraries: list[Library]) -> dict[str, tuple[float, float, float]]:
     }
 
 
-def _write(results: Results, grid: list[Group], output: Path) -> None:
+def _write(results: Results, drawn: list[Group], output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    _draw(results, grid, output)
+    _draw(results, drawn, output)
     report = output / "report.md"
     report.write_text(markdown(results), encoding="utf-8")
     data = json.dumps(dataclasses.asdict(results), indent=1)
@@ -73,13 +83,13 @@ def _write(results: Results, grid: list[Group], output: Path) -> None:
     print(report)
 
 
-def _draw(results: Results, grid: list[Group], output: Path) -> None:
+def _draw(results: Results, groups: list[Group], output: Path) -> None:
     try:
         from . import plots
     except ImportError as error:
         print(f"no plots: {error}", file=sys.stderr)
         return
-    for group in grid:
+    for group in groups:
         records = results.groups.get(group.title, [])
         if not group.sweep or not records:
             continue

@@ -9,16 +9,24 @@ import numpy as np
 from ..arrays import output_of
 from ..call import Call
 from ..cell import Cell
-from ..ops import Inputs
+from ..op import Inputs
 
 Namespace = Callable[[Cell, Inputs, np.ndarray | None], dict[str, Any]]
 
 
+def _itself(returned: Any) -> Any:
+    return returned
+
+
 class Spelling(NamedTuple):
-    """One operation, with a fresh output and with a given one; ``{axis}`` is filled in."""
+    """One operation, with a fresh output and with a given one; ``{axis}`` is filled in.
+
+    `judged` finds the array whose error is counted in what a call with a fresh output returns.
+    """
 
     fresh: str
     into: str | None = None
+    judged: Callable[[Any], Any] = _itself
 
 
 class Unsupported(Exception):
@@ -54,7 +62,8 @@ class Library:
     def result(self, cell: Cell, call: Call) -> np.ndarray:
         """Run the call once; raises `Unsupported` where the result is of another dtype."""
         returned = call.result()
-        array = self.to_numpy(call.namespace["out"] if cell.out else returned)
+        judged = self.spellings[cell.op].judged
+        array = self.to_numpy(call.namespace["out"] if cell.out else judged(returned))
         if array.dtype.name != cell.dtype:
             raise Unsupported(f"returns {array.dtype.name}")
         return array

@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from ..cell import Cell
-from ..ops import Inputs
+from ..op import Inputs
 from .library import Library, Spelling, Unsupported
 
 NODES = {"softmax": "Softmax", "log_softmax": "LogSoftmax", "logsumexp": "ReduceLogSumExp"}

@@ -1,6 +1,7 @@
 """fastsoftmax itself."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,39 @@ import numpy as np
 import fastsoftmax
 
 from ..cell import Cell
-from ..ops import Inputs
+from ..op import Inputs
 from .library import Library, Spelling
 
-SPELLINGS = {
-    op: Spelling(f"{op}(x, axis={{axis}})", f"{op}(x, axis={{axis}}, out=out)")
-    for op in ("softmax", "log_softmax", "logsumexp")
+ARGUMENTS = {
+    "softmax": "x",
+    "log_softmax": "x",
+    "logsumexp": "x",
+    "softmax_vjp": "g, y",
+    "log_softmax_vjp": "g, logp",
+    "logsumexp_vjp": "g, x, lse",
 }
+SPELLINGS = {
+    op: Spelling(f"{op}({arrays}, axis={{axis}})", f"{op}({arrays}, axis={{axis}}, out=out)")
+    for op, arrays in ARGUMENTS.items()
+}
+SPELLINGS["cross_entropy"] = Spelling("cross_entropy(x, targets, axis={axis})")
+SPELLINGS["cross_entropy_value_and_grad"] = Spelling(
+    "cross_entropy_value_and_grad(x, targets, axis={axis})",
+    "cross_entropy_value_and_grad(x, targets, axis={axis}, out=out)",
+    judged=itemgetter(1),
+)
 
 
 def _namespace(cell: Cell, inputs: Inputs, out: np.ndarray | None) -> dict[str, Any]:
     return {cell.op: getattr(fastsoftmax, cell.op), "out": out, **inputs}
 
 
+def _version() -> str:
+    try:
+        return version("fastsoftmax")
+    except PackageNotFoundError:  # built in place, and found through PYTHONPATH
+        return "of a checkout"
+
+
 def load() -> Library:
-    return Library("fastsoftmax", version("fastsoftmax"), SPELLINGS, _namespace)
+    return Library("fastsoftmax", _version(), SPELLINGS, _namespace)

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.special
 
 from ..cell import Cell
-from ..ops import Inputs
+from ..op import Inputs
 from .library import Library, Spelling
 
 SPELLINGS = {
