@@ -37,7 +37,7 @@ def _peak(function, *args, **kwargs):
 @pytest.mark.parametrize("kind", ["labels", "probabilities"])
 @pytest.mark.parametrize(
     ("shape", "axis"),
-    [((200_000, 10), 1), ((10, 200_000), 0), ((2_000, 1_000), 1), ((20, 100_000), 1)],
+    [((100_000, 10), 1), ((10, 100_000), 0), ((1_000, 1_000), 1), ((10, 100_000), 1)],
     ids=str,
 )
 def test_value_and_grad_into_out(fs, dtype, shape, axis, kind, chosen):

@@ -15,7 +15,11 @@ SHAPES += [((2, 6, 3, 4), 1), ((6, 2, 3), 0)]
 
 @pytest.fixture(scope="module")
 def torch():
-    return pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
+    module = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
+    threads = module.get_num_threads()
+    module.set_num_threads(1)  # more only wait for each other at these sizes
+    yield module
+    module.set_num_threads(threads)
 
 
 def _expected(torch, x, targets, axis, upstream=None, **options):

@@ -13,7 +13,11 @@ FORWARD = ["softmax", "log_softmax", "logsumexp"]
 
 @pytest.fixture(scope="module")
 def torch():
-    return pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
+    module = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
+    threads = module.get_num_threads()
+    module.set_num_threads(1)  # more only wait for each other at these sizes
+    yield module
+    module.set_num_threads(threads)
 
 
 def _saved(fs, forward, x, axis, **options):
