@@ -126,6 +126,20 @@ def test_a_loss_near_zero_and_its_gradient_keep_their_digits(fs, kind):
         np.testing.assert_allclose(gradient, [-rest, rest / 2, rest / 2], rtol=near)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_weights_of_any_size_scale_the_gradient(fs, target, kind, rng):
+    """A tiny coefficient times a probability is no subnormal until the product is."""
+    x, labels = rng.standard_normal((30, 10)).astype(kind), rng.integers(10, size=30)
+    exact = reference_losses.label_gradient(x, labels)
+    for exponent in (-100, -60, -20, 20, 60, 100, *((-900, 900) if kind is np.float64 else ())):
+        weights = np.full(30, 2.0**exponent)
+        _, gradient = fs.cross_entropy_value_and_grad(
+            x, labels, sample_weight=weights, reduction="sum"
+        )
+        error = reference.ulp_error(gradient, exact * 2.0**exponent, np.dtype(kind))
+        assert error.max() <= _limit(np.dtype(kind), target), exponent
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_reductions_are_as_accurate_as_rows(fs, target, dtype, reduction, worst):
     rng = np.random.default_rng(8)
