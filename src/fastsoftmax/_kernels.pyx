@@ -13,7 +13,7 @@ from fastsoftmax.columns cimport reduce_columns
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
 from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_columns,
-    gradient_rows,
+    gradient_rows, value_of,
 )
 from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, Operation, reduce_rows
 from fastsoftmax.short_rows cimport is_short, reduce_short_rows
@@ -27,12 +27,14 @@ cdef extern from "numpy/arrayobject.h":
     object PyArray_Scalar(void* data, cnp.dtype descr, object base)
     cnp.dtype PyArray_DescrFromType(int)
 
-cdef Py_ssize_t SMALL = 32768
+cdef enum:
+    SMALL = 1048576  # elements up to which a plain call takes the short cut
+    BRIEF = 8192  # elements up to which it does not let other threads run meanwhile
 
 
-cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced) except -1:
+cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced, bint written=True) except -1:
     """Guard the kernels: x is (outer, n, inner), out has its shape, or the same without n."""
-    if not (PyArray_ISCARRAY_RO(x) and PyArray_ISCARRAY(out)):
+    if not (PyArray_ISCARRAY_RO(x) and (PyArray_ISCARRAY(out) if written else PyArray_ISCARRAY_RO(out))):
         raise ValueError("kernels take aligned C-contiguous arrays in native byte order")
     if cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(out):
         raise TypeError("kernels take arrays of one dtype")
@@ -103,15 +105,21 @@ def logsumexp(cnp.ndarray x not None, cnp.ndarray out not None):
 cdef object small_result(Operation operation, const real* x, cnp.ndarray array, int ndim, Py_ssize_t outer, Py_ssize_t n):
     """Allocate and compute the result of a plain small call; None if it would have to warn."""
     cdef bint made_nan = False
-    cdef cnp.ndarray out
+    cdef cnp.ndarray out = None
     cdef int dtype = cnp.PyArray_TYPE(array)
     cdef real number
-    if ndim == 0:
-        reduce_any_rows(operation, x, &number, outer, n, False, &made_nan)
-        return PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
-    out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
-    reduce_any_rows(operation, x, <real*>cnp.PyArray_DATA(out), outer, n, False, &made_nan)
-    return None if made_nan else out
+    cdef real* y = &number
+    if ndim > 0:
+        out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
+        y = <real*>cnp.PyArray_DATA(out)
+    if outer * n <= BRIEF:
+        reduce_any_rows(operation, x, y, outer, n, False, &made_nan)
+    else:
+        with nogil:
+            reduce_any_rows(operation, x, y, outer, n, False, &made_nan)
+    if made_nan:
+        return None
+    return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
 
 
 cdef object small(Operation operation, x, axis):
@@ -163,8 +171,8 @@ def logsumexp_small(x, axis):
 cdef int check_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values, cnp.ndarray lse, cnp.ndarray out) except -1:
     """Guard the gradients: values is (outer, n, inner), the others have its shape, or the same without n."""
     if lse is not None:
-        check_blocks(values, lse, True)
-    check_blocks(values, g, gradient == LOGSUMEXP_VJP)
+        check_blocks(values, lse, True, False)
+    check_blocks(values, g, gradient == LOGSUMEXP_VJP, False)
     return check_blocks(values, out, gradient == LOGSUMEXP_JVP)
 
 
@@ -381,6 +389,30 @@ cdef inline long long label_at(const void* labels, int dtype, Py_ssize_t i) noex
     return -1
 
 
+cdef inline int labelled_rows(
+    const real* x, Py_ssize_t rows, Py_ssize_t n, const void* labels, int labels_dtype, double coefficient,
+    real* losses, double* high, double* low, real* grad, bint* invalid,
+) except -1 nogil:
+    """Losses, to losses or else summed, and gradients. Each label is read once; invalid if one is out of range."""
+    cdef long long label
+    cdef double loss
+    cdef Py_ssize_t row
+    for row in range(rows):
+        label = label_at(labels, labels_dtype, row)
+        if not 0 <= label < n:
+            invalid[0] = True
+            return 0
+        cross_entropy_row(
+            x + row * n, n, <Py_ssize_t>label, NULL, coefficient, coefficient, &loss,
+            <real*>NULL if grad == NULL else grad + row * n, invalid,
+        )
+        if losses == NULL:
+            add_losses(&loss, 1, high, low)
+        else:
+            losses[row] = <real>loss
+    return 0
+
+
 cdef object small_cross_entropy(
     const real* x, cnp.ndarray logits, const void* labels, int labels_dtype, int reduction, bint with_grad
 ):
@@ -392,34 +424,27 @@ cdef object small_cross_entropy(
     cdef double coefficient = 1.0 / <double>rows if reduction == 1 else 1.0
     cdef double high = 0.0
     cdef double low = 0.0
-    cdef double loss
-    cdef bint made_nan = False
+    cdef bint invalid = False
     cdef cnp.ndarray grad = None
     cdef cnp.ndarray losses = None
-    cdef real* gradient = NULL
-    cdef real result
-    cdef Py_ssize_t row
-    for row in range(rows):
-        if not 0 <= label_at(labels, labels_dtype, row) < n:
-            return None
+    cdef real* grad_data = NULL
+    cdef real* losses_data = NULL
+    cdef real loss
     if with_grad:
         grad = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(logits), dtype)
-        gradient = <real*>cnp.PyArray_DATA(grad)
+        grad_data = <real*>cnp.PyArray_DATA(grad)
     if reduction == 0 and ndim == 2:
         losses = <cnp.ndarray>cnp.PyArray_SimpleNew(1, cnp.PyArray_DIMS(logits), dtype)
-    for row in range(rows):
-        cross_entropy_row(
-            x + row * n, n, <Py_ssize_t>label_at(labels, labels_dtype, row), NULL, coefficient, coefficient, &loss,
-            <real*>NULL if gradient == NULL else gradient + row * n, &made_nan,
-        )
-        if losses is None:
-            add_losses(&loss, 1, &high, &low)
-        else:
-            (<real*>cnp.PyArray_DATA(losses))[row] = <real>loss
-    if made_nan:
+        losses_data = <real*>cnp.PyArray_DATA(losses)
+    if rows * n <= BRIEF:
+        labelled_rows(x, rows, n, labels, labels_dtype, coefficient, losses_data, &high, &low, grad_data, &invalid)
+    else:
+        with nogil:
+            labelled_rows(x, rows, n, labels, labels_dtype, coefficient, losses_data, &high, &low, grad_data, &invalid)
+    if invalid:
         return None
-    result = <real>(high + low)
-    value = losses if losses is not None else PyArray_Scalar(&result, PyArray_DescrFromType(dtype), None)
+    loss = <real>value_of(high, low)
+    value = losses if losses is not None else PyArray_Scalar(&loss, PyArray_DescrFromType(dtype), None)
     return (value, grad) if with_grad else value
 
 

@@ -12,7 +12,7 @@
 
 from libc.math cimport INFINITY, NAN
 
-from fastsoftmax.gradients cimport accumulate_signed, load_at, total_signed
+from fastsoftmax.gradients cimport accumulate_signed, load_at, total_signed, value_of
 from fastsoftmax.rows cimport (
     RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes,
     quotients, scale_block, shifted, sum_row_beside_maximum,
@@ -54,14 +54,14 @@ cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, re
         second = broadcast(0.0)
         i = start
         while i < end:
-            load_at(x, i, end, &values)
-            load_at(dense, i, end, &coefficients)
+            load_at(x, i, end, <real>0, &values)
+            load_at(dense, i, end, <real>0, &coefficients)
             values = select_equal(coefficients, zero, zero, coefficients * (top - values))
             accumulate_signed(values, &first, &second)
             i += width
         total_signed(<real>0, first, second, &high, &low)
         start = end
-    return high + low
+    return value_of(high, low)
 
 
 cdef inline void subtract(real* grad, const real* dense, Py_ssize_t n) noexcept nogil:
@@ -143,6 +143,9 @@ cdef inline int cross_entropy_row(
     if has_target:
         loss[0] += at_target * (<double>largest - <double>x_target)
     if grad == NULL:
+        return 0
+    if n == 1:  # the probability is 1 whatever the logit
+        grad[0] = 0
         return 0
 
     maximum_term(broadcast(<real>state.largest), &maximum, &same)

@@ -24,7 +24,7 @@ from fastsoftmax.vector_math cimport (
 )
 
 cdef enum Gradient:
-    SOFTMAX_VJP  # y * (g - sum(y * g)), and the jvp, for the Jacobian is symmetric
+    SOFTMAX_VJP  # y * g - y * sum(y * g), and the jvp, for the Jacobian is symmetric
     LOG_SOFTMAX_VJP  # g - exp(logp) * sum(g)
     LOG_SOFTMAX_JVP  # t - sum(exp(logp) * t)
     LOGSUMEXP_VJP  # g * exp(a - lse) with one g and one lse a row
@@ -40,6 +40,11 @@ cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at 
     double largest
     double unit_high
     double unit_low
+
+
+cdef inline double value_of(double high, double low) noexcept nogil:
+    """high + low; beside an infinite sum what its rounding lost is nan."""
+    return high + low if is_finite(high) else high
 
 
 cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) noexcept nogil:
@@ -68,7 +73,7 @@ cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) 
 
 cdef inline vec[real] weights(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
     """What an input is multiplied by in the sum, or g in LOGSUMEXP_VJP."""
-    cdef vec[real] largest, lse, difference, part, lost
+    cdef vec[real] largest, lse, difference, part, lost, high
     cdef vec[real] zero = broadcast(<real>0)
     if gradient == SOFTMAX_VJP:
         return values
@@ -85,22 +90,36 @@ cdef inline vec[real] weights(Gradient gradient, vec[real] values, Exponentials 
         lost = (values - (difference - part)) + (lse - part)
         lost = select_equal(lost, lost, lost, zero)  # nan beside an infinite difference
     difference = exponential_term(difference, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
-    difference = fma(
-        difference, broadcast(<real>row.unit_high), difference * broadcast(<real>row.unit_low)
-    )
-    if gradient == LOG_SOFTMAX_JVP:
-        return difference
-    return fma(difference, lost, difference)
+    # term * unit * (1 + lost), rounded once.
+    high = broadcast(<real>row.unit_high)
+    return fma(difference, high, difference * fma(high, lost, broadcast(<real>row.unit_low)))
 
 
-cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, vec[real]* values) noexcept nogil:
-    """One vector of p[:n] at i, with zeros beyond n."""
+cdef inline real small_factor(real unused) noexcept nogil:
+    """Factors below this would take a unit out of its range; what a flushed exponential loses is nothing beside them."""
+    return <real>9.313225746154785e-10 if real is float else <real>3.8725919148493183e-121
+
+
+cdef inline void take_factor(real g, Exponentials* row) noexcept nogil:
+    """Make g part of the unit, so that g * exp(a - lse) rounds once and no large g meets a flushed exponential."""
+    cdef double product = row.unit_high * g
+    cdef double lost
+    if real is float:
+        lost = product - <double><float>product
+    else:
+        lost = first_lane(fma(broadcast(row.unit_high), broadcast(g), broadcast(-product))) + row.unit_low * g
+    row.unit_high = product
+    row.unit_low = lost
+
+
+cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, real fill, vec[real]* values) noexcept nogil:
+    """One vector of p[:n] at i, with `fill` beyond n."""
     if i + lanes(<real>0) <= n:
         values[0] = load(p + i)
     elif i < n:
-        values[0] = load_partial(p + i, n - i, <real>0)
+        values[0] = load_partial(p + i, n - i, fill)
     else:
-        values[0] = broadcast(<real>0)
+        values[0] = broadcast(fill)
 
 
 cdef inline void accumulate_signed(vec[real] terms, vec[double]* a, vec[double]* b) noexcept nogil:
@@ -140,17 +159,19 @@ cdef inline void add_block(
     cdef vec[double] first = broadcast(0.0)
     cdef vec[double] second = broadcast(0.0)
     cdef vec[real] x, v, pair
+    # What an exponential is taken of is -inf in empty lanes: 0 may be far above the row, and overflow.
+    cdef real empty = 0 if gradient == SOFTMAX_VJP else <real>-INFINITY
     while i + 2 * width <= n:
         pair = weights(gradient, load(values + i), row) * load(g + i)
         pair = fma(weights(gradient, load(values + i + width), row), load(g + i + width), pair)
         accumulate_signed(pair, &first, &second)
         i += 2 * width
     if i < n:
-        load_at(g, i, n, &x)
-        load_at(values, i, n, &v)
+        load_at(g, i, n, <real>0, &x)
+        load_at(values, i, n, empty, &v)
         pair = weights(gradient, v, row) * x
-        load_at(g, i + width, n, &x)
-        load_at(values, i + width, n, &v)
+        load_at(g, i + width, n, <real>0, &x)
+        load_at(values, i + width, n, empty, &v)
         accumulate_signed(fma(weights(gradient, v, row), x, pair), &first, &second)
     total_signed(<real>0, first, second, high, low)
 
@@ -160,7 +181,7 @@ cdef inline vec[real] step(
 ) noexcept nogil:
     """The elementwise step. For LOGSUMEXP_VJP `sum` is the row's g."""
     if gradient == SOFTMAX_VJP:
-        return values * (x - sum)
+        return fma(values, x, broadcast(<real>0) - values * sum)  # x - sum could overflow where y is 0
     if gradient == LOG_SOFTMAX_VJP:
         return fma(weights(LOG_SOFTMAX_JVP, values, row), broadcast(<real>0) - sum, x)
     if gradient == LOG_SOFTMAX_JVP:
@@ -183,8 +204,8 @@ cdef inline void write_gradient(
         i += width
     if i < n:
         if gradient != LOGSUMEXP_VJP:
-            load_at(g, i, n, &x)
-        load_at(values, i, n, &v)
+            load_at(g, i, n, <real>0, &x)
+        load_at(values, i, n, <real>0, &v)
         store_partial(out + i, step(gradient, x, v, s, row), n - i)
 
 
@@ -217,13 +238,16 @@ cdef inline int gradient_row(
         row = exponentials_of(values, n, <real>0)
     if gradient == LOGSUMEXP_VJP:
         sum = g[0]
+        if is_finite(sum) and not -small_factor(<real>0) < sum < small_factor(<real>0):
+            take_factor(sum, &row)
+            sum = 1
     else:
         while start < n:
             add_block(gradient, g + start, values + start, n - start if n - start < BLOCK else BLOCK, row, &high, &low)
             start += BLOCK
             if start % SIGNAL_PERIOD == 0:
                 hear_signals()
-        sum = <real>(high + low)
+        sum = <real>value_of(high, low)
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         suspect |= not is_finite(lse[0])
