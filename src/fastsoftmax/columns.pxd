@@ -7,7 +7,10 @@
     a column's sum. So a column gets the bits that the same numbers get as a row.
 (c) A column of up to BLOCK rows is read once, and its result written once. A longer one is read for its state, and again
     for its result, as long rows are.
-(d) Columns that are special (see rows.pxd) are computed with the others, to no harm, and overwritten.
+(d) Columns with a result below the smallest normal number are computed again (see subnormals.pxd). In place the terms get
+    panels of their own, so that the others still hold x; and long columns are searched in advance for an x with such a
+    result.
+(e) Columns that are special (see rows.pxd) are computed with the others, to no harm, and overwritten.
 """
 
 from libc.math cimport INFINITY, NAN
@@ -20,12 +23,16 @@ from fastsoftmax.simd cimport (
     broadcast, load, load_partial, maximum, narrow, reduce_add, select_equal, select_less, store, store_partial, vec,
     widen_high, widen_low,
 )
+from fastsoftmax.subnormals cimport (
+    CarefulSum, add_carefully, any_replaced, begin_careful_sum, below, careful_log, do_out_of_line, end_careful_sum, is_replaced,
+    is_replaced_log, none_watched, out_of_line, replace, to_watch, watch, window,
+)
 from fastsoftmax.sums cimport (
     BLOCK, Terms, TermsBesideMaximum, log_of_state, log_of_sum, maximum_term, merge, merge_beside_maximum,
     no_terms, no_terms_beside_maximum, divisor, divisor_of_sum, quotient, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
-    accumulate, empty_sum, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
+    accumulate, accumulate_widely, empty_sum, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
 )
 
 cdef enum:
@@ -81,30 +88,35 @@ cdef inline void read_tile(
 
 
 cdef inline void write_quotients(
-    const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, const real* high, const real* low
+    const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
+    const real* high, const real* low, real* nearest,
 ) noexcept nogil:
-    """y = panels / sums, rounded once."""
+    """y = panels / sums, rounded once and watched."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i, p, left
-    cdef vec[real] terms, a, b
+    cdef vec[real] terms, a, b, watched
+    cdef vec[real] watched_bits = to_watch(<real>1)
     p = 0
     while p * width < columns:
         left = smaller(columns - p * width, width)
         a = load(high + p * width)
         b = load(low + p * width)
+        watched = load(<const real*>nearest + p * width)
         for i in range(rows):
             terms = load(panels + p * panel_size + i * width)
             terms = quotient(terms, a, b)
+            watch(terms, watched_bits, &watched)
             if left == width:
                 store(y + i * stride + p * width, terms)
             else:
                 store_partial(y + i * stride + p * width, terms, left)
+        store(nearest + p * width, watched)
         p += 1
 
 
 cdef inline void write_differences(
-    const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, const real* largest,
-    const real* logarithm,
+    const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
+    const real* largest, const real* logarithm,
 ) noexcept nogil:
     """y = (panels - largest) - logarithm."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -148,12 +160,13 @@ cdef inline void shift_panel(real* panel, Py_ssize_t rows, vec[real] shift) noex
 
 
 cdef inline void sum_panel(
-    real* panel, Py_ssize_t rows, vec[real] largest, bint keep_terms, bint beside_maximum,
+    const real* panel, real* kept, Py_ssize_t rows, vec[real] largest, bint beside_maximum,
     vec[double]* first, vec[double]* second, vec[real]* ties,
 ) noexcept nogil:
     """Sum each column's terms relative to its largest element, in the row kernel's order.
 
-    The sums are float32's lanes 0-7 and 8-15, or float64's (high, low). With keep_terms the terms replace the panel.
+    The sums are float32's lanes 0-7 and 8-15, or float64's (high, low). With kept, which may be the panel
+    itself, the terms are stored there.
     """
     cdef Py_ssize_t width = lanes(<real>0)
     cdef vec[double] firsts[LANES]
@@ -168,24 +181,28 @@ cdef inline void sum_panel(
     for lane in range(width):
         high = empty_sum(<real>0)
         low = zero
+        firsts[lane] = broadcast(0.0)
+        seconds[lane] = broadcast(0.0)
         i = lane
         while i < rows:
             values = load(panel + i * width)
             terms = exponential_term(values, floor, magic)
-            if keep_terms:
-                store(panel + i * width, terms)
+            if kept != NULL:
+                store(kept + i * width, terms)
             if beside_maximum:
                 ties[0] = ties[0] + select_equal(values, largest, one, zero)
-                terms = select_equal(values, largest, zero, terms)
-            accumulate(terms, &high, &low)
+                accumulate_widely(select_equal(values, largest, zero, terms), &firsts[lane], &seconds[lane])
+            else:
+                accumulate(terms, &high, &low)
             i += width
-        high = high - empty_sum(<real>0)
-        if real is float:
-            firsts[lane] = widen_low(high) + widen_low(low)
-            seconds[lane] = widen_high(high) + widen_high(low)
-        else:
-            firsts[lane] = high
-            seconds[lane] = low
+        if not beside_maximum:
+            high = high - empty_sum(<real>0)
+            if real is float:
+                firsts[lane] = widen_low(high) + widen_low(low)
+                seconds[lane] = widen_high(high) + widen_high(low)
+            else:
+                firsts[lane] = high
+                seconds[lane] = low
     if real is float:
         half = 8
         while half > 0:
@@ -211,6 +228,169 @@ cdef inline void log_of_panel_sum(
     else:
         a[0] = log_of_sum(ties, first + second, term_a)
         b[0] = a[0]
+
+
+# Columns with results below the smallest normal number.
+
+
+cdef inline bint find_replaced(
+    Operation operation, Py_ssize_t columns, const real* results, const real* nearest, const char* kinds, bint* replaced
+) noexcept nogil:
+    """Tell the columns with results to replace: of softmax by what was watched, else by their logarithms."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t p = 0
+    cdef Py_ssize_t j
+    cdef bint any_column = False
+    cdef vec[real] watched_bits = to_watch(<real>1)
+    cdef vec[real] watched = none_watched(<real>0)
+    while p * width < columns:
+        if operation == SOFTMAX:
+            watched = maximum(load(nearest + p * width), watched)
+        else:
+            watch(load(results + p * width), watched_bits, &watched)
+        p += 1
+    if not any_replaced(watched):
+        return False
+    for j in range(columns):
+        replaced[j] = kinds[j] == ORDINARY and (
+            is_replaced(nearest[j]) if operation == SOFTMAX else is_replaced_log(results[j])
+        )
+        any_column |= replaced[j]
+    return any_column
+
+
+cdef inline void read_shifted_tile(
+    const real* x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, real* panels, Py_ssize_t panel_size,
+    const real* shifts, real* largest,
+) noexcept nogil:
+    """read_tile, less the shifts; not so the largest."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t p = 0
+    read_tile(x, stride, rows, columns, panels, panel_size, largest)
+    while p * width < columns:
+        shift_panel(panels + p * panel_size, rows, load(shifts + p * width))
+        p += 1
+
+
+cdef inline void add_panels_carefully(
+    const real* panels, Py_ssize_t panel_size, Py_ssize_t rows, Py_ssize_t columns, const bint* replaced, CarefulSum* sums
+) noexcept nogil:
+    """Add up to BLOCK rows to the careful sums of some columns."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t j
+    for j in range(columns):
+        if replaced[j]:
+            add_carefully(&sums[j], panels + (j // width) * panel_size + j % width, width, rows)
+
+
+cdef inline void replace_in_panels(
+    const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
+    const bint* replaced, const CarefulSum* sums,
+) noexcept nogil:
+    """Compute the results in y again that are below the smallest normal number, from the panels, which hold x."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t j
+    for j in range(columns):
+        if replaced[j]:
+            replace(&sums[j], 1.0, panels + (j // width) * panel_size + j % width, width, y + j, stride, rows)
+
+
+cdef inline void replace_in_short_tile(
+    Operation operation, const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t n,
+    Py_ssize_t columns, const real* tops, const bint* replaced, real* results, double* logarithms,
+) noexcept nogil:
+    """Compute columns of up to BLOCK elements again, or their logarithms; the panels hold x."""
+    cdef CarefulSum sums[WIDEST]
+    cdef Py_ssize_t j
+    for j in range(columns):
+        begin_careful_sum(&sums[j], tops[j])
+    add_panels_carefully(panels, panel_size, n, columns, replaced, sums)
+    for j in range(columns):
+        end_careful_sum(&sums[j])
+        if replaced[j] and operation != SOFTMAX:
+            logarithms[j] = careful_log(<real>0, &sums[j], 1.0)
+            results[j] = <real>logarithms[j]
+    if operation == SOFTMAX:
+        replace_in_panels(panels, panel_size, y, stride, n, columns, replaced, sums)
+
+
+cdef inline int sum_tile_carefully(
+    const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels, Py_ssize_t panel_size,
+    const real* shifts, const real* tops, const bint* replaced, CarefulSum* sums,
+) except -1 nogil:
+    """The careful sums of some columns, less the shifts, of which tops are the largest elements."""
+    cdef real unused[WIDEST]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t rows, j
+    for j in range(columns):
+        begin_careful_sum(&sums[j], tops[j])
+    while start < n:
+        rows = smaller(n - start, BLOCK)
+        read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
+        add_panels_carefully(panels, panel_size, rows, columns, replaced, sums)
+        start += rows
+        if (start * columns) % SIGNAL_PERIOD == 0:
+            hear_signals()
+    for j in range(columns):
+        end_careful_sum(&sums[j])
+    return 0
+
+
+cdef inline int replace_in_tile(
+    const real* x, real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels, Py_ssize_t panel_size,
+    const real* shifts, const real* tops, const bint* replaced, CarefulSum* sums,
+) except -1 nogil:
+    """Compute the results of some columns again that are below the smallest normal number, not in place."""
+    cdef real unused[WIDEST]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t rows
+    sum_tile_carefully(x, stride, n, columns, panels, panel_size, shifts, tops, replaced, sums)
+    while start < n:
+        rows = smaller(n - start, BLOCK)
+        read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
+        replace_in_panels(panels, panel_size, y + start * stride, stride, rows, columns, replaced, sums)
+        start += rows
+        if (start * columns) % SIGNAL_PERIOD == 0:
+            hear_signals()
+    return 0
+
+
+cdef inline int find_in_advance(
+    const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels, Py_ssize_t panel_size,
+    const real* shifts, const real* tops, const Terms* terms, const char* kinds, bint* replaced, bint* any_column,
+) except -1 nogil:
+    """Tell the columns that may have results to replace, from x."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef real lower[WIDEST]
+    cdef real upper[WIDEST]
+    cdef real largest[WIDEST]
+    cdef real unused[WIDEST]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t rows, p, i, j
+    cdef vec[real] bound, top
+    for j in range(WIDEST):
+        lower[j] = upper[j] = largest[j] = -INFINITY
+    for j in range(columns):
+        window(tops[j], terms[j].high, 1.0, &lower[j], &upper[j])
+    while start < n:
+        rows = smaller(n - start, BLOCK)
+        read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
+        p = 0
+        while p * width < columns:
+            bound = load(<const real*>upper + p * width)
+            top = load(<const real*>largest + p * width)
+            for i in range(rows):
+                top = maximum(below(load(panels + p * panel_size + i * width), bound), top)
+            store(<real*>largest + p * width, top)
+            p += 1
+        start += rows
+        if (start * columns) % SIGNAL_PERIOD == 0:
+            hear_signals()
+    any_column[0] = False
+    for j in range(columns):
+        replaced[j] = kinds[j] == ORDINARY and largest[j] >= lower[j]
+        any_column[0] |= replaced[j]
+    return 0
 
 
 # Special columns.
@@ -243,8 +423,8 @@ cdef inline bint find_special(
 
 
 cdef inline void write_special(
-    Operation operation, const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
-    const real* largest, const char* kinds,
+    Operation operation, const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t rows,
+    Py_ssize_t columns, const real* largest, const char* kinds,
 ) noexcept nogil:
     """Overwrite what was computed for special columns. For log_softmax the panels hold x."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -280,12 +460,16 @@ cdef inline bint short_tile(
     """Columns of at most BLOCK elements. True if a nan was made where none came in."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef real largest[WIDEST]
+    cdef real shifts[WIDEST]
     cdef real tops[WIDEST]
     cdef real results[WIDEST]
     cdef real lows[WIDEST]
+    cdef real nearest[WIDEST]
     cdef double logarithms[WIDEST]
     cdef char kinds[WIDEST]
+    cdef bint replaced[WIDEST]
     cdef Py_ssize_t p, j
+    cdef real* terms = panels + PANELS * panel_size if operation == SOFTMAX and x == y else panels
     cdef vec[real] top, shift, ties, high, low
     cdef vec[double] a, b
     cdef vec[real] zero = broadcast(<real>0)
@@ -298,15 +482,17 @@ cdef inline bint short_tile(
         top = load(<const real*>largest + p * width)
         shift = shift_of_columns(top)
         top = finite_or_zero(top) - shift
+        store(shifts + p * width, shift)
         store(tops + p * width, top)
         if reduce_add(select_equal(shift, zero, zero, broadcast(<real>1))) != 0:
             shift_panel(panel, n, shift)
         if operation == SOFTMAX:
-            sum_panel(panel, n, top, True, False, &a, &b, &ties)
+            sum_panel(panel, terms + p * panel_size, n, top, False, &a, &b, &ties)
             divisor(a, b, broadcast(1.0), &high, &low)
             store(lows + p * width, low)
+            store(nearest + p * width, none_watched(<real>0))
         else:
-            sum_panel(panel, n, top, False, True, &a, &b, &ties)
+            sum_panel(panel, NULL, n, top, True, &a, &b, &ties)
             log_of_panel_sum(a, b, ties, top, &a, &b)
             store(logarithms + p * width, a)
             if real is float:
@@ -317,12 +503,19 @@ cdef inline bint short_tile(
         store(results + p * width, high)
         p += 1
     find_special(x, stride, n, columns, largest, results, kinds)
+    if operation == SOFTMAX:
+        write_quotients(terms, panel_size, y, stride, n, columns, results, lows, nearest)
+    if find_replaced(operation, columns, results, nearest, kinds, replaced):
+        if operation == SOFTMAX and terms == panels:
+            read_shifted_tile(x, stride, n, columns, panels, panel_size, shifts, largest)
+        do_out_of_line(
+            replace_in_short_tile[real], operation, <const real*>panels, panel_size, y, stride, n, columns,
+            <const real*>tops, <const bint*>replaced, <real*>results, <double*>logarithms,
+        )
     if operation == LOGSUMEXP:
         finish_logsumexp(y, columns, largest, logarithms, kinds)
         return False
-    if operation == SOFTMAX:
-        write_quotients(panels, panel_size, y, stride, n, columns, results, lows)
-    else:
+    if operation == LOG_SOFTMAX:
         write_differences(panels, panel_size, y, stride, n, columns, tops, results)
     write_special(operation, panels, panel_size, y, stride, n, columns, largest, kinds)
     for j in range(columns):
@@ -365,7 +558,7 @@ cdef inline int sum_tile(
             top = select_less(zero - limit, top, top, zero - limit)  # block_scale_maximum
             top = select_less(limit, top, zero, top)  # will be shifted, or is infinite: no matter what comes out
             store(tops + p * width, top)
-            sum_panel(panels + p * panel_size, rows, top, False, operation != SOFTMAX, &a, &b, &ties)
+            sum_panel(panels + p * panel_size, NULL, rows, top, operation != SOFTMAX, &a, &b, &ties)
             store(firsts + p * width, a)
             if real is float:
                 store(firsts + p * width + 8, b)
@@ -404,19 +597,25 @@ cdef inline int long_tile(
     cdef real tops[WIDEST]
     cdef real results[WIDEST]
     cdef real lows[WIDEST]
+    cdef real nearest[WIDEST]
     cdef double logarithms[WIDEST]
     cdef char kinds[WIDEST]
+    cdef bint replaced[WIDEST]
+    cdef CarefulSum sums[WIDEST]
     cdef Terms terms[WIDEST]
     cdef TermsBesideMaximum beside_maximum[WIDEST]
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t rows, p, i, j
     cdef real unused[WIDEST]
-    cdef vec[real] high, low, floor, magic, top
+    cdef vec[real] high, low, floor, magic, top, terms_at
     cdef bint any_shift = False
-    cdef real* panel
+    cdef bint in_place = operation == SOFTMAX and x == y
+    cdef bint any_careful = False
+    cdef real* kept = panels + PANELS * panel_size if in_place else panels
     for j in range(WIDEST):
         shifts[j] = 0
         tops[j] = 0
+        nearest[j] = -INFINITY
     sum_tile(operation, x, stride, n, columns, panels, panel_size, shifts, largest, terms, beside_maximum)
     for j in range(columns):
         if is_finite(largest[j]):
@@ -436,30 +635,58 @@ cdef inline int long_tile(
     find_special(x, stride, n, columns, largest, results, kinds)
     for j in range(columns):
         made_nan[0] |= kinds[j] == INFINITE and operation != LOGSUMEXP
+    if in_place:
+        out_of_line(
+            find_in_advance[real], x, stride, n, columns, panels, panel_size, <const real*>shifts, <const real*>tops,
+            <const Terms*>terms, <const char*>kinds, <bint*>replaced, &any_careful,
+        )
+    elif operation != SOFTMAX:
+        any_careful = find_replaced(operation, columns, results, nearest, kinds, replaced)
+    if any_careful:
+        out_of_line(
+            sum_tile_carefully[real], x, stride, n, columns, panels, panel_size, <const real*>shifts,
+            <const real*>tops, <const bint*>replaced, <CarefulSum*>sums,
+        )
+        for j in range(columns):
+            if replaced[j] and operation != SOFTMAX:
+                logarithms[j] = careful_log(<real>0, &sums[j], 1.0)
+                results[j] = <real>logarithms[j]
     if operation == LOGSUMEXP:
         finish_logsumexp(y, columns, largest, logarithms, kinds)
         return 0
     while start < n:
         rows = smaller(n - start, BLOCK)
-        read_tile(x + start * stride, stride, rows, columns, panels, panel_size, unused)
         if operation == SOFTMAX:
+            read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
             p = 0
             while p * width < columns:
-                panel = panels + p * panel_size
-                shift_panel(panel, rows, load(<const real*>shifts + p * width))
                 top = load(<const real*>tops + p * width)
                 floor = top - broadcast(lowest(<real>0))
                 magic = magic_of(scale_of(top))
                 for i in range(rows):
-                    store(panel + i * width, exponential_term(load(panel + i * width), floor, magic))
+                    terms_at = exponential_term(load(panels + p * panel_size + i * width), floor, magic)
+                    store(kept + p * panel_size + i * width, terms_at)
                 p += 1
-            write_quotients(panels, panel_size, y + start * stride, stride, rows, columns, results, lows)
+            write_quotients(kept, panel_size, y + start * stride, stride, rows, columns, results, lows, nearest)
+            if in_place and any_careful:
+                do_out_of_line(
+                    replace_in_panels[real], <const real*>panels, panel_size, y + start * stride, stride, rows,
+                    columns, <const bint*>replaced, <const CarefulSum*>sums,
+                )
         else:
+            read_tile(x + start * stride, stride, rows, columns, panels, panel_size, unused)
             write_differences(panels, panel_size, y + start * stride, stride, rows, columns, largest, results)
         write_special(operation, panels, panel_size, y + start * stride, stride, rows, columns, largest, kinds)
         start += rows
         if (start * columns) % SIGNAL_PERIOD == 0:
             hear_signals()
+    if operation == SOFTMAX and not in_place and find_replaced(
+        operation, columns, results, nearest, kinds, replaced
+    ):
+        out_of_line(
+            replace_in_tile[real], x, y, stride, n, columns, panels, panel_size, <const real*>shifts,
+            <const real*>tops, <const bint*>replaced, <CarefulSum*>sums,
+        )
     return 0
 
 
@@ -475,7 +702,8 @@ cdef inline int reduce_columns(
     cdef Py_ssize_t panel_size = (smaller(n, BLOCK) + 1) * width
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t o, j, columns, result
-    cdef void* memory = malloc(PANELS * panel_size * sizeof(real) + 64)
+    cdef Py_ssize_t panels_each = 2 * PANELS if operation == SOFTMAX and x == y else PANELS  # for x, and for terms
+    cdef void* memory = malloc(panels_each * panel_size * sizeof(real) + 64)
     cdef real* panels = <real*>((<size_t>memory + 63) // 64 * 64)
     if memory == NULL:
         raise MemoryError()

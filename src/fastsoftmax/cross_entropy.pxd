@@ -7,21 +7,30 @@
 (b) The gradient at the target is -a * (sum of the other terms) / sum, plus what is left of t: p - 1 itself would
     cancel where the target has nearly all the probability.
 (c) A row that fits the level-2 cache is turned into terms in the gradient's place, and scaled. A longer one is read again.
-(d) A coefficient 0 contributes 0, whatever its logit. So does a whole row without a coefficient.
+(d) A loss and a gradient below the smallest normal number are computed again from the logits, as softmax is; not so where
+    coefficients are no larger than that number themselves, or other parts (d, or t - a) take part in the sum.
+(e) A coefficient 0 contributes 0, whatever its logit. So does a whole row without a coefficient.
 """
 
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, fabs, frexp, ldexp
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
-from fastsoftmax.gradients cimport accumulate_signed, load_at, total_signed, value_of
+from fastsoftmax.gradients cimport load_at, value_of
 from fastsoftmax.rows cimport (
     RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes,
-    quotients, scale_block, shifted, sum_row_beside_maximum,
+    long_quotients, replace_in_row, scale_block, sum_row_beside_maximum, sum_row_carefully,
 )
 from fastsoftmax.simd cimport broadcast, select_equal, vec
+from fastsoftmax.subnormals cimport (
+    CarefulSum, any_replaced, careful_log, is_replaced_log, none_watched, out_of_line, to_watch,
+)
 from fastsoftmax.sums cimport (
     BLOCK, TermsBesideMaximum, add_scaled, divisor_of_sum, log_of_state, maximum_term, scale_of_number,
 )
-from fastsoftmax.vector_math cimport exponential_term, first_lane, lowest, magic_of, real, scale_of
+from fastsoftmax.vector_math cimport (
+    accumulate_widely, exponential_term, first_lane, lowest, magic_of, real, scale_of, total_widely,
+)
 
 
 cdef enum:
@@ -46,6 +55,7 @@ cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, re
     cdef double low = 0.0
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t end, i
+    cdef double block_high, block_low
     cdef vec[double] first, second
     cdef vec[real] values, coefficients
     while start < n:
@@ -57,9 +67,10 @@ cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, re
             load_at(x, i, end, <real>0, &values)
             load_at(dense, i, end, <real>0, &coefficients)
             values = select_equal(coefficients, zero, zero, coefficients * (top - values))
-            accumulate_signed(values, &first, &second)
+            accumulate_widely(values, &first, &second)
             i += width
-        total_signed(<real>0, first, second, &high, &low)
+        total_widely(<real>0, first, second, &block_high, &block_low)
+        add_scaled(&high, &low, 1.0, block_high, block_low, 1.0)
         start = end
     return value_of(high, low)
 
@@ -106,19 +117,21 @@ cdef inline int cross_entropy_row(
     const real* x, Py_ssize_t n, Py_ssize_t label, const real* dense, double at_target, double total,
     double* loss, real* grad, bint* made_nan,
 ) except -1 nogil:
-    """One row. With grad NULL the loss alone."""
+    """One row. With grad NULL the loss alone. One that fits the cache is not in place."""
     cdef real maxima[RESIDENT_BLOCKS]
-    cdef real buffer[BLOCK]
     cdef bint resident = grad != NULL and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
     cdef bint has_target = label >= 0 and at_target != 0.0
     cdef real largest, shift, x_target
-    cdef double sum_high, sum_low, term
+    cdef double sum_high, sum_low, term, logarithm, factor
+    cdef int power
     cdef double dense_part = 0.0
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
     cdef vec[double] maximum, same
-    cdef vec[real] high, low
+    cdef vec[real] high, low, watched_bits, nearest
     cdef TermsBesideMaximum state
+    cdef CarefulSum careful
+    cdef bint near_zero
     if label == IGNORED or (dense == NULL and not has_target):
         loss[0] = 0.0
         if grad != NULL:
@@ -139,7 +152,17 @@ cdef inline int cross_entropy_row(
         if grad != NULL:
             fill(grad, n, <real>NAN)
         return 0
-    loss[0] = total * log_of_state(<real>0, state) + dense_part
+    logarithm = log_of_state(<real>0, state)
+    # So small that it is the sum of the other terms itself; 0, too, may be the rounding of what a large total makes visible.
+    near_zero = logarithm < 8.673617379884035e-19 and (
+        is_replaced_log(<real>logarithm) or is_replaced_log(<real>(fabs(total) * logarithm))
+        or (logarithm == 0.0 and fabs(total) > 1.0)
+    )
+    logarithm *= total
+    if near_zero and total != 0.0:
+        out_of_line(sum_row_carefully[real], x, n, <real>state.largest, shift, &careful)
+        logarithm = careful_log(<real>0, &careful, total)
+    loss[0] = logarithm + dense_part
     if has_target:
         loss[0] += at_target * (<double>largest - <double>x_target)
     if grad == NULL:
@@ -152,25 +175,33 @@ cdef inline int cross_entropy_row(
     sum_high = state.ties * first_lane(maximum)
     sum_low = 0.0
     add_scaled(&sum_high, &sum_low, 1.0, state.high, state.low, 1.0)
-    divisor_of_sum(sum_high, sum_low, total, &high, &low)
+    # A tiny total over the sum would leave the normal numbers: its power of two goes another way.
+    factor = total
+    power = 0
+    if total != 0.0 and fabs(total) < (1e-6 if sizeof(real) == 4 else 1e-90):
+        factor = frexp(total, &power)
     if resident:
+        divisor_of_sum(sum_high, sum_low, factor, &high, &low)
+        watched_bits = to_watch(<real>total)
+        nearest = none_watched(<real>0)
         while start < n:
             length = n - start if n - start < BLOCK else BLOCK
             scale_block(
                 grad + start, length,
-                scale_of_number(maxima[start // BLOCK]) - scale_of_number(<real>state.largest), high, low,
+                power + scale_of_number(maxima[start // BLOCK]) - scale_of_number(<real>state.largest), high, low,
+                watched_bits, &nearest,
             )
             start += length
+        if any_replaced(nearest):
+            out_of_line(replace_in_row[real], x, grad, n, <real>state.largest, shift, total)
     else:
-        while start < n:
-            length = n - start if n - start < BLOCK else BLOCK
-            quotients(
-                shifted(x + start, length, shift, buffer), grad + start, length, <real>state.largest, high, low, False
-            )
-            start += length
-            if start % SIGNAL_PERIOD == 0:
-                hear_signals()
-    if has_target:
+        long_quotients(x, grad, n, <real>state.largest, shift, sum_high, sum_low, factor, False)
+        if power != 0:
+            for start in range(n):
+                grad[start] = <real>ldexp(<double>grad[start], power)
+    if has_target and near_zero and x_target == largest and at_target == total:
+        grad[label] = <real>(0.0 - logarithm)
+    elif has_target:
         term = term_of_number(x_target - shift, <real>state.largest)
         grad[label] = <real>target_gradient(
             term, x_target == largest and state.ties == 1.0, state, sum_high, sum_low, at_target, total
@@ -185,18 +216,31 @@ cdef inline int cross_entropy_rows(
     const double* at_target, const double* total, double* losses, real* grad, bint* made_nan,
 ) except -1 nogil:
     """Losses and, with grad, gradients of rows (rows, n). labels and dense may be NULL, but not both."""
+    cdef real* copy = NULL
+    cdef const real* values
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t row
-    for row in range(rows):
-        cross_entropy_row(
-            x + row * n, n, NO_TARGET if labels == NULL else <Py_ssize_t>labels[row],
-            <const real*>NULL if dense == NULL else dense + row * dense_stride, at_target[row], total[row],
-            &losses[row], <real*>NULL if grad == NULL else grad + row * n, made_nan,
-        )
-        since += n
-        if since >= SIGNAL_PERIOD:
-            since = 0
-            hear_signals()
+    if grad == x and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES:
+        copy = <real*>malloc(n * sizeof(real))
+        if copy == NULL:
+            raise MemoryError()
+    try:
+        for row in range(rows):
+            values = x + row * n
+            if copy != NULL:
+                memcpy(copy, values, n * sizeof(real))
+                values = copy
+            cross_entropy_row(
+                values, n, NO_TARGET if labels == NULL else <Py_ssize_t>labels[row],
+                <const real*>NULL if dense == NULL else dense + row * dense_stride, at_target[row], total[row],
+                &losses[row], <real*>NULL if grad == NULL else grad + row * n, made_nan,
+            )
+            since += n
+            if since >= SIGNAL_PERIOD:
+                since = 0
+                hear_signals()
+    finally:
+        free(copy)
     return 0
 
 

@@ -20,7 +20,7 @@ from fastsoftmax.simd cimport (
 )
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
 from fastsoftmax.vector_math cimport (
-    add_pair, exponential, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
+    accumulate_widely, exponential, exponential_term, first_lane, lowest, magic_of, real, scale_of, shift_limit, total_widely,
 )
 
 cdef enum Gradient:
@@ -122,34 +122,6 @@ cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, real fill, v
         values[0] = broadcast(fill)
 
 
-cdef inline void accumulate_signed(vec[real] terms, vec[double]* a, vec[double]* b) noexcept nogil:
-    """Add terms of any sign and size to wide sums: float32's lanes 0-7 and 8-15, or float64's (high, low)."""
-    if real is float:
-        a[0] = a[0] + widen_low(terms)
-        b[0] = b[0] + widen_high(terms)
-    else:
-        add_pair(a, b, terms, broadcast(0.0))
-
-
-cdef inline void total_signed(real unused, vec[double] a, vec[double] b, double* high, double* low) noexcept nogil:
-    """(high, low) += the sum of such wide sums over their lanes."""
-    cdef double lanes_high[8]
-    cdef double lanes_low[8]
-    cdef vec[double] highs[8]
-    cdef vec[double] lows[8]
-    cdef int i
-    if real is float:
-        high[0] = high[0] + reduce_add(a + b)
-    else:
-        store(<double*>lanes_high, a)
-        store(<double*>lanes_low, b)
-        for i in range(8):
-            highs[i] = broadcast(lanes_high[i])
-            lows[i] = broadcast(lanes_low[i])
-        meet(highs, lows)
-        add_scaled(high, low, 1.0, first_lane(highs[0]), first_lane(lows[0]), 1.0)
-
-
 cdef inline void add_block(
     Gradient gradient, const real* g, const real* values, Py_ssize_t n, Exponentials row, double* high, double* low
 ) noexcept nogil:
@@ -159,12 +131,13 @@ cdef inline void add_block(
     cdef vec[double] first = broadcast(0.0)
     cdef vec[double] second = broadcast(0.0)
     cdef vec[real] x, v, pair
+    cdef double block_high, block_low
     # What an exponential is taken of is -inf in empty lanes: 0 may be far above the row, and overflow.
     cdef real empty = 0 if gradient == SOFTMAX_VJP else <real>-INFINITY
     while i + 2 * width <= n:
         pair = weights(gradient, load(values + i), row) * load(g + i)
         pair = fma(weights(gradient, load(values + i + width), row), load(g + i + width), pair)
-        accumulate_signed(pair, &first, &second)
+        accumulate_widely(pair, &first, &second)
         i += 2 * width
     if i < n:
         load_at(g, i, n, <real>0, &x)
@@ -172,8 +145,9 @@ cdef inline void add_block(
         pair = weights(gradient, v, row) * x
         load_at(g, i + width, n, <real>0, &x)
         load_at(values, i + width, n, empty, &v)
-        accumulate_signed(fma(weights(gradient, v, row), x, pair), &first, &second)
-    total_signed(<real>0, first, second, high, low)
+        accumulate_widely(fma(weights(gradient, v, row), x, pair), &first, &second)
+    total_widely(<real>0, first, second, &block_high, &block_low)
+    add_scaled(high, low, 1.0, block_high, block_low, 1.0)
 
 
 cdef inline vec[real] step(
@@ -247,7 +221,13 @@ cdef inline int gradient_row(
             start += BLOCK
             if start % SIGNAL_PERIOD == 0:
                 hear_signals()
-        sum = <real>value_of(high, low)
+        if gradient == LOG_SOFTMAX_VJP:
+            # Half the sum and twice the exponential: the sum alone may be beyond float32.
+            sum = <real>(0.5 * value_of(high, low))
+            row.unit_high *= 2.0
+            row.unit_low *= 2.0
+        else:
+            sum = <real>value_of(high, low)
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         suspect |= not is_finite(lse[0])

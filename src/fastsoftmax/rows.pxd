@@ -7,21 +7,30 @@
     two is exact.
 (c) A row whose largest element is not finite, or that holds a nan, takes `special_*`, which follow the table of special
     values. `maximum` drops a nan, the sum does not: a sum that is nan means that a nan came in.
-(d) Every SIGNAL_PERIOD elements Ctrl-C is looked for.
+(d) A row with a result below the smallest normal number is computed again from x (see subnormals.pxd). In place, a row that
+    fits the cache is copied before its terms are stored, and a longer one is searched in advance for an x with such
+    a result.
+(e) Every SIGNAL_PERIOD elements Ctrl-C is looked for.
 """
 
 from libc.math cimport INFINITY, NAN
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from fastsoftmax.simd cimport (
     broadcast, keep_first, load, load_partial, maximum, reduce_add, reduce_max, select_equal, store,
     store_partial, stream, stream_fence, vec,
+)
+from fastsoftmax.subnormals cimport (
+    CarefulSum, add_carefully, any_replaced, begin_careful_sum, below, careful_log, do_out_of_line, end_careful_sum,
+    is_replaced_log, none_watched, out_of_line, replace, to_watch, watch, window,
 )
 from fastsoftmax.sums cimport (
     BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, log_of_state, merge, merge_beside_maximum, no_terms,
     no_terms_beside_maximum, power_of_two, divisor_of_sum, quotient, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
-    accumulate, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total,
+    accumulate, accumulate_widely, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total, total_widely,
 )
 
 cdef extern from "Python.h":
@@ -140,16 +149,25 @@ cdef inline void sum_block(
     cdef vec[real] count = broadcast(<real>0)
     cdef vec[real] sum_high = empty_sum(<real>0)
     cdef vec[real] sum_low = broadcast(<real>0)
-    while i < n:
-        accumulate(term_at(x, y, i, n, floor, magic, top, beside_maximum, &count), &sum_high, &sum_low)
-        i += width
-    total(sum_high, sum_low, high, low)
+    cdef vec[double] first = broadcast(0.0)
+    cdef vec[double] second = broadcast(0.0)
     if beside_maximum:
+        while i < n:
+            accumulate_widely(term_at(x, y, i, n, floor, magic, top, True, &count), &first, &second)
+            i += width
+        total_widely(<real>0, first, second, high, low)
         ties[0] = reduce_add(count)
+    else:
+        while i < n:
+            accumulate(term_at(x, y, i, n, floor, magic, top, False, &count), &sum_high, &sum_low)
+            i += width
+        total(sum_high, sum_low, high, low)
 
 
-cdef inline void scale_block(real* y, Py_ssize_t n, double exponent, vec[real] a, vec[real] b) noexcept nogil:
-    """y[:n] = 2^exponent * y / sum, rounded once. The exponent is a whole number, at most 0."""
+cdef inline void scale_block(
+    real* y, Py_ssize_t n, double exponent, vec[real] a, vec[real] b, vec[real] watched_bits, vec[real]* nearest
+) noexcept nogil:
+    """y[:n] = 2^exponent * y / sum, rounded once and watched. The exponent is a whole number, at most 0."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     # In two steps: 2^exponent itself may be below the smallest subnormal where its product with a term is not.
@@ -158,23 +176,27 @@ cdef inline void scale_block(real* y, Py_ssize_t n, double exponent, vec[real] a
     cdef vec[real] terms
     if exponent != 0.0:
         while i + width <= n:
-            terms = load(y + i) * once * again
-            store(y + i, quotient(terms, a, b))
+            terms = quotient(load(y + i) * once * again, a, b)
+            watch(terms, watched_bits, nearest)
+            store(y + i, terms)
             i += width
     else:
         while i + width <= n:
-            terms = load(y + i)
-            store(y + i, quotient(terms, a, b))
+            terms = quotient(load(y + i), a, b)
+            watch(terms, watched_bits, nearest)
+            store(y + i, terms)
             i += width
     if i < n:
-        terms = load_partial(y + i, n - i, <real>0) * once * again
-        store_partial(y + i, quotient(terms, a, b), n - i)
+        terms = quotient(load_partial(y + i, n - i, <real>0) * once * again, a, b)
+        watch(terms, watched_bits, nearest)
+        store_partial(y + i, terms, n - i)
 
 
 cdef inline void quotients(
-    const real* x, real* y, Py_ssize_t n, real largest, vec[real] a, vec[real] b, bint past_caches
+    const real* x, real* y, Py_ssize_t n, real largest, vec[real] a, vec[real] b, bint past_caches,
+    vec[real] watched_bits, vec[real]* nearest,
 ) noexcept nogil:
-    """y[:n] = the terms of x, relative to the row's largest, over the row's sum."""
+    """y[:n] = the terms of x, relative to the row's largest, over the row's sum, watched."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t head
@@ -184,20 +206,24 @@ cdef inline void quotients(
     if past_caches:
         head = <Py_ssize_t>((<size_t>0 - <size_t>y) % 64) // <Py_ssize_t>sizeof(real)
         head = head if head < n else n
-        terms = exponential_term(load_partial(x, head, <real>0), floor, magic)
-        store_partial(y, quotient(terms, a, b), head)
+        terms = quotient(exponential_term(load_partial(x, head, largest), floor, magic), a, b)
+        watch(terms, watched_bits, nearest)
+        store_partial(y, terms, head)
         i = head
         while i + width <= n:
-            terms = exponential_term(load(x + i), floor, magic)
-            stream(y + i, quotient(terms, a, b))
+            terms = quotient(exponential_term(load(x + i), floor, magic), a, b)
+            watch(terms, watched_bits, nearest)
+            stream(y + i, terms)
             i += width
     while i + width <= n:
-        terms = exponential_term(load(x + i), floor, magic)
-        store(y + i, quotient(terms, a, b))
+        terms = quotient(exponential_term(load(x + i), floor, magic), a, b)
+        watch(terms, watched_bits, nearest)
+        store(y + i, terms)
         i += width
     if i < n:
-        terms = exponential_term(load_partial(x + i, n - i, <real>0), floor, magic)
-        store_partial(y + i, quotient(terms, a, b), n - i)
+        terms = quotient(exponential_term(load_partial(x + i, n - i, largest), floor, magic), a, b)
+        watch(terms, watched_bits, nearest)
+        store_partial(y + i, terms, n - i)
 
 
 cdef inline void differences(const real* x, real* y, Py_ssize_t n, real largest, real log_sum) noexcept nogil:
@@ -234,8 +260,42 @@ cdef inline bint special_log_softmax(const real* x, real* y, Py_ssize_t n, real 
     return True
 
 
-cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogil:
-    """A row that fits the cache. True if it made a nan where none came in."""
+cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real top, real shift, CarefulSum* row) except -1 nogil:
+    """The careful sum of a row, less the shift, of which top is the largest element."""
+    cdef real buffer[BLOCK]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    begin_careful_sum(row, top)
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        add_carefully(row, shifted(x + start, length, shift, buffer), 1, length)
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    end_careful_sum(row)
+    return 0
+
+
+cdef inline int replace_in_row(
+    const real* x, real* y, Py_ssize_t n, real top, real shift, double factor
+) except -1 nogil:
+    """Compute again the results of a row that are below the smallest normal number: factor * softmax."""
+    cdef real buffer[BLOCK]
+    cdef CarefulSum row
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    sum_row_carefully(x, n, top, shift, &row)
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        replace(&row, factor, shifted(x + start, length, shift, buffer), 1, y + start, 1, length)
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    return 0
+
+
+cdef inline int softmax_row(const real* x, real* y, Py_ssize_t n, real* copy, bint* made_nan) except -1 nogil:
+    """A row that fits the cache. In place, there is room for a copy."""
     cdef real maxima[RESIDENT_BLOCKS]
     cdef real buffer[BLOCK]
     cdef Py_ssize_t blocks = (n + BLOCK - 1) // BLOCK
@@ -243,15 +303,21 @@ cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogi
     cdef real largest = -INFINITY
     cdef real shift
     cdef double unused
-    cdef vec[real] high, low
+    cdef vec[real] high, low, watched_bits, nearest
     cdef Terms state, part
     for block in range(blocks):
         start = block * BLOCK
-        maxima[block] = block_maximum(x + start, n - start if n - start < BLOCK else BLOCK)
+        length = n - start if n - start < BLOCK else BLOCK
+        if copy != NULL:
+            memcpy(copy + start, x + start, length * sizeof(real))
+        maxima[block] = block_maximum(x + start, length)
         if maxima[block] > largest:
             largest = maxima[block]
     if not is_finite(largest):
-        return special_softmax(x, y, n)
+        made_nan[0] |= special_softmax(x, y, n)
+        return 0
+    if copy != NULL:
+        x = copy
     shift = shift_of(largest)
     state = no_terms(<real>0)
     for block in range(blocks):
@@ -269,13 +335,17 @@ cdef inline bint softmax_row(const real* x, real* y, Py_ssize_t n) noexcept nogi
             merge(&state, part)
     if state.high != state.high:
         fill(y, n, <real>NAN)
-        return False
+        return 0
     divisor_of_sum(state.high, state.low, 1.0, &high, &low)
+    watched_bits = to_watch(<real>1)
+    nearest = none_watched(<real>0)
     for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
-        scale_block(y + start, length, scale_of_number(maxima[block]) - state.K, high, low)
-    return False
+        scale_block(y + start, length, scale_of_number(maxima[block]) - state.K, high, low, watched_bits, &nearest)
+    if any_replaced(nearest):
+        out_of_line(replace_in_row[real], x, y, n, <real>(largest - shift), shift, 1.0)
+    return 0
 
 
 cdef inline int sum_terms(const real* x, Py_ssize_t n, real shift, Terms* state, real* largest) except -1 nogil:
@@ -306,15 +376,79 @@ cdef inline int sum_terms(const real* x, Py_ssize_t n, real shift, Terms* state,
     return 0
 
 
+cdef inline int holds_between(
+    const real* x, Py_ssize_t n, real shift, real lower, real upper, bint* found
+) except -1 nogil:
+    """Whether x, less the shift, has an element between two numbers."""
+    cdef real buffer[BLOCK]
+    cdef const real* values
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length, i
+    cdef vec[real] bound = broadcast(upper)
+    cdef vec[real] largest = broadcast(<real>(-INFINITY))
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        values = shifted(x + start, length, shift, buffer)
+        i = 0
+        while i + width <= length:
+            largest = maximum(below(load(values + i), bound), largest)
+            i += width
+        if i < length:
+            largest = maximum(below(load_partial(values + i, length - i, <real>(-INFINITY)), bound), largest)
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    found[0] = reduce_max(largest) >= lower
+    return 0
+
+
+cdef inline int long_quotients(
+    const real* x, real* y, Py_ssize_t n, real top, real shift, double sum_high, double sum_low, double factor,
+    bint past_caches,
+) except -1 nogil:
+    """y = factor * softmax of a row of any length, in place or not; its sum is relative to top, its largest less the shift."""
+    cdef real buffer[BLOCK]
+    cdef real results[BLOCK]
+    cdef real lower, upper
+    cdef bint in_advance = False
+    cdef vec[real] high, low
+    cdef vec[real] watched_bits = to_watch(<real>factor)
+    cdef vec[real] nearest = none_watched(<real>0)
+    cdef CarefulSum row
+    cdef const real* values
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    if x == y:
+        window(top, sum_high, factor, &lower, &upper)
+        holds_between(x, n, shift, lower, upper, &in_advance)
+        if in_advance:
+            out_of_line(sum_row_carefully[real], x, n, top, shift, &row)
+    divisor_of_sum(sum_high, sum_low, factor, &high, &low)
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        values = shifted(x + start, length, shift, buffer)
+        if in_advance:
+            quotients(values, <real*>results, length, top, high, low, False, watched_bits, &nearest)
+            do_out_of_line(replace[real], &row, factor, values, <Py_ssize_t>1, <real*>results, <Py_ssize_t>1, length)
+            memcpy(y + start, results, length * sizeof(real))
+        else:
+            quotients(values, y + start, length, top, high, low, past_caches, watched_bits, &nearest)
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    if past_caches:
+        stream_fence()
+    if x != y and any_replaced(nearest):
+        out_of_line(replace_in_row[real], x, y, n, top, shift, factor)
+    return 0
+
+
 cdef inline int long_softmax_row(
     const real* x, real* y, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
     """A row that does not fit the cache: its state first, then the terms once more."""
-    cdef real buffer[BLOCK]
     cdef real largest, shift
-    cdef vec[real] high, low
-    cdef Py_ssize_t start = 0
-    cdef Py_ssize_t length
     cdef Terms state
     shift = 0
     sum_terms(x, n, shift, &state, &largest)
@@ -327,18 +461,7 @@ cdef inline int long_softmax_row(
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return 0
-    divisor_of_sum(state.high, state.low, 1.0, &high, &low)
-    while start < n:
-        length = n - start if n - start < BLOCK else BLOCK
-        quotients(
-            shifted(x + start, length, shift, buffer), y + start, length, largest, high, low, past_caches
-        )
-        start += length
-        if start % SIGNAL_PERIOD == 0:
-            hear_signals()
-    if past_caches:
-        stream_fence()
-    return 0
+    return long_quotients(x, y, n, largest, shift, state.high, state.low, 1.0, past_caches)
 
 
 cdef inline int sum_row_beside_maximum(
@@ -395,10 +518,14 @@ cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* loga
     An infinite largest element is told as it is, without a logarithm.
     """
     cdef TermsBesideMaximum state
+    cdef CarefulSum row
     cdef real shift
     sum_row_beside_maximum(x, NULL, n, largest, &shift, NULL, &state)
     if is_finite(largest[0]):
         logarithm[0] = log_of_state(<real>0, state)
+        if is_replaced_log(<real>logarithm[0]):
+            out_of_line(sum_row_carefully[real], x, n, <real>(largest[0] - shift), shift, &row)
+            logarithm[0] = careful_log(<real>0, &row, 1.0)
     return 0
 
 
@@ -435,19 +562,28 @@ cdef inline int reduce_rows(
     Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
     """One operation over rows (outer, n)."""
+    cdef bint resident = n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
+    cdef real* copy = NULL
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t row
-    for row in range(outer):
-        if operation == LOGSUMEXP:
-            logsumexp_row(x + row * n, y + row, n)
-        elif operation == LOG_SOFTMAX:
-            log_softmax_row(x + row * n, y + row * n, n, made_nan)
-        elif n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES:
-            made_nan[0] |= softmax_row(x + row * n, y + row * n, n)
-        else:
-            long_softmax_row(x + row * n, y + row * n, n, past_caches, made_nan)
-        since += n
-        if since >= SIGNAL_PERIOD:
-            since = 0
-            hear_signals()
+    if operation == SOFTMAX and resident and x == y:
+        copy = <real*>malloc(n * sizeof(real))
+        if copy == NULL:
+            raise MemoryError()
+    try:
+        for row in range(outer):
+            if operation == LOGSUMEXP:
+                logsumexp_row(x + row * n, y + row, n)
+            elif operation == LOG_SOFTMAX:
+                log_softmax_row(x + row * n, y + row * n, n, made_nan)
+            elif not resident:
+                long_softmax_row(x + row * n, y + row * n, n, past_caches, made_nan)
+            else:
+                softmax_row(x + row * n, y + row * n, n, copy, made_nan)
+            since += n
+            if since >= SIGNAL_PERIOD:
+                since = 0
+                hear_signals()
+    finally:
+        free(copy)
     return 0

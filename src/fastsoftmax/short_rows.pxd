@@ -3,8 +3,8 @@
 (a) A row of up to SHORT elements costs more to finish than to sum: its own reduction, division and logarithm. So as many
     rows as a vector has lanes are transposed into a panel, where each is a column (see columns.pxd), and transposed back.
 (b) The panel's sums follow the row kernel's order, so a row has the same bits here, there, alone and in a batch.
-(c) Rows that need a closer look (an infinite largest element, one too large for the range reduction, a nan, a subnormal
-    result) send their whole group to the row kernel, before anything is written.
+(c) Rows that need a closer look (an infinite largest element, one too large for the range reduction, a nan, a result
+    below the smallest normal number) send their whole group to the row kernel, before anything is written.
 (d) Fewer rows than half a vector's lanes go there, too: empty lanes would cost as much as full ones.
 """
 
@@ -14,6 +14,7 @@ from fastsoftmax.simd cimport (
     broadcast, load, load_partial, maximum, narrow, reduce_max, select_equal, select_less, store, store_partial,
     transpose, vec, widen_high, widen_low,
 )
+from fastsoftmax.subnormals cimport any_replaced, none_watched, to_watch, watch
 from fastsoftmax.sums cimport divisor, quotient
 from fastsoftmax.vector_math cimport real, shift_limit
 
@@ -70,23 +71,14 @@ cdef inline vec[real] one_where_unusual(vec[real] x, vec[real] limit) noexcept n
     return select_equal(x, x, too_large, one)
 
 
-cdef inline vec[real] one_where_subnormal(vec[real] x, vec[real] smallest_normal) noexcept nogil:
-    """1 in the lanes where x, which is not negative, is subnormal."""
-    cdef vec[real] zero = broadcast(<real>0)
-    cdef vec[real] one = broadcast(<real>1)
-    return select_less(zero, x, select_less(x, smallest_normal, one, zero), zero)
-
-
 cdef inline bint group(
     Operation operation, const real* x, real* y, Py_ssize_t n, Py_ssize_t rows, real* panel
 ) noexcept nogil:
     """One group of rows. False, and nothing written, if one of them needs a closer look."""
     cdef Py_ssize_t width = lanes(<real>0)
-    cdef vec[real] smallest_normal = broadcast(
-        <real>1.1754943508222875e-38 if real is float else <real>2.2250738585072014e-308
-    )
-    cdef vec[real] top, ties, high, low, values
-    cdef vec[real] unusual
+    cdef vec[real] top, ties, high, low, values, unusual
+    cdef vec[real] watched_bits = to_watch(<real>1)
+    cdef vec[real] nearest = none_watched(<real>0)
     cdef vec[double] a, b
     cdef Py_ssize_t i
     read_rows(x, n, rows, panel)
@@ -96,13 +88,15 @@ cdef inline bint group(
     unusual = one_where_unusual(top, broadcast(shift_limit(<real>0)))
     if reduce_max(unusual) != 0:
         return False
-    sum_panel(panel, n, top, operation == SOFTMAX, operation != SOFTMAX, &a, &b, &ties)
+    sum_panel(
+        panel, panel if operation == SOFTMAX else <real*>NULL, n, top, operation != SOFTMAX, &a, &b, &ties
+    )
     if operation == SOFTMAX:
         divisor(a, b, broadcast(1.0), &high, &low)
         unusual = select_equal(high, high, unusual, broadcast(<real>1))
         for i in range(n):
             values = quotient(load(<const real*>panel + i * width), high, low)
-            unusual = maximum(one_where_subnormal(values, smallest_normal), unusual)
+            watch(values, watched_bits, &nearest)
             store(panel + i * width, values)
     else:
         log_of_panel_sum(a, b, ties, top, &a, &b)
@@ -110,8 +104,9 @@ cdef inline bint group(
             high = narrow(a, b)
         else:
             high = a
-        unusual = maximum(one_where_subnormal(high, smallest_normal), one_where_unusual(high, broadcast(<real>1e30)))
-    if reduce_max(unusual) != 0:
+        unusual = one_where_unusual(high, broadcast(<real>1e30))
+        watch(high, watched_bits, &nearest)
+    if reduce_max(unusual) != 0 or any_replaced(nearest):
         return False
     if operation == LOGSUMEXP:
         if real is float:

@@ -28,6 +28,7 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     vec[T] lookup[T](const T* table, vec[T] v) noexcept
     vec[double] exponent(vec[double] v) noexcept
     vec[double] mantissa(vec[double] v) noexcept
+    bint any_at_least[T](vec[T] v, T x) noexcept
     T reduce_add[T](vec[T] v) noexcept
     T reduce_max[T](vec[T] v) noexcept
     vec[double] widen_low(vec[float] v) noexcept

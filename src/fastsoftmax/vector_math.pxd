@@ -14,6 +14,8 @@
     lane adds from left to right, and the lanes meet in a binary tree. A lane starts from a number larger than any
     term, so that three additions tell exactly what the rounding of each sum loses (Dekker's fast two-sum); the losses
     are summed beside it. Plain float32 sums in small groups are 7 % faster, and cost another ULP.
+    What is summed beside the maximum may be arbitrarily small against it and still has to keep its digits: there the
+    lanes are float64, or for float64 pairs by Knuth's two-sum.
 """
 
 from fastsoftmax.simd cimport (
@@ -88,9 +90,11 @@ cdef inline vec[real] magic_of(vec[real] K) noexcept nogil:
     return fma(K, broadcast(<real>-16.0), broadcast(exponential[real].magic() + <real>(16 * (64 if real is float else 512))))
 
 
-cdef inline vec[real] exponential_term(vec[real] x, vec[real] floor, vec[real] magic) noexcept nogil:
-    """c 2^(bias - K) e^x, off by at most 1.4 units of 2^-24 or 2^-53; x below floor counts as floor."""
-    cdef vec[real] shifted, n, t, power, tail, square
+cdef inline void exponential_parts(
+    vec[real] x, vec[real] floor, vec[real] magic, vec[real]* power, vec[real]* rest
+) noexcept nogil:
+    """c 2^(bias - K) e^x as power * (1 + rest) with |rest| < 0.022; x below floor counts as floor."""
+    cdef vec[real] shifted, n, t, tail, square
     x = maximum(floor, x)
     shifted = fma(x, broadcast(exponential[real].steps_per_unit()), magic)
     n = shifted - magic
@@ -101,18 +105,25 @@ cdef inline vec[real] exponential_term(vec[real] x, vec[real] floor, vec[real] m
         t = x - n * broadcast(exponential[real].step_first())
         t = t - n * broadcast(exponential[real].step_second())
         t = t - n * broadcast(exponential[real].step_third())
-    power = lookup(exponential[real].table(), shifted)
+    power[0] = lookup(exponential[real].table(), shifted)
     square = t * t
     if real is float:
-        power = add_bits(power, shift_19(shifted))
+        power[0] = add_bits(power[0], shift_19(shifted))
         tail = fma(broadcast(exponential[real].coefficient(3)), t, broadcast(exponential[real].coefficient(2)))
     else:
-        power = add_bits(power, shift_48(shifted))
+        power[0] = add_bits(power[0], shift_48(shifted))
         tail = fma(broadcast(exponential[real].coefficient(6)), t, broadcast(exponential[real].coefficient(5)))
         tail = fma(tail, t, broadcast(exponential[real].coefficient(4)))
         tail = fma(tail, t, broadcast(exponential[real].coefficient(3)))
         tail = fma(tail, t, broadcast(exponential[real].coefficient(2)))
-    return fma(power, fma(tail, square, t), power)
+    rest[0] = fma(tail, square, t)
+
+
+cdef inline vec[real] exponential_term(vec[real] x, vec[real] floor, vec[real] magic) noexcept nogil:
+    """The same in one number, off by at most 1.4 units of 2^-24 or 2^-53."""
+    cdef vec[real] power, rest
+    exponential_parts(x, floor, magic, &power, &rest)
+    return fma(power, rest, power)
 
 
 cdef inline vec[double] log1p(vec[double] x) noexcept nogil:
@@ -179,23 +190,43 @@ cdef inline real first_lane(vec[real] v) noexcept nogil:
     return lanes[0]
 
 
-cdef inline void total(vec[real] high, vec[real] low, double* sum_high, double* sum_low) noexcept nogil:
-    """The sum over the lanes of what `accumulate` collected, as sum_high + sum_low."""
+cdef inline void accumulate_widely(vec[real] terms, vec[double]* a, vec[double]* b) noexcept nogil:
+    """Add terms of any sign and size to wide sums: float32's lanes 0-7 and 8-15, or float64's (high, low)."""
+    if real is float:
+        a[0] = a[0] + widen_low(terms)
+        b[0] = b[0] + widen_high(terms)
+    else:
+        add_pair(a, b, terms, broadcast(0.0))
+
+
+cdef inline void total_widely(real unused, vec[double] a, vec[double] b, double* high, double* low) noexcept nogil:
+    """The sum of such wide sums over their lanes, as high + low."""
     cdef double lanes_high[8]
     cdef double lanes_low[8]
     cdef vec[double] highs[8]
     cdef vec[double] lows[8]
     cdef int i
-    high = high - empty_sum(<real>0)
     if real is float:
-        sum_high[0] = reduce_add((widen_low(high) + widen_low(low)) + (widen_high(high) + widen_high(low)))
-        sum_low[0] = 0.0
+        high[0] = reduce_add(a + b)
+        low[0] = 0.0
     else:
-        store(<double*>lanes_high, high)
-        store(<double*>lanes_low, low)
+        store(<double*>lanes_high, a)
+        store(<double*>lanes_low, b)
         for i in range(8):
             highs[i] = broadcast(lanes_high[i])
             lows[i] = broadcast(lanes_low[i])
         meet(highs, lows)
-        sum_high[0] = first_lane(highs[0])
-        sum_low[0] = first_lane(lows[0])
+        high[0] = first_lane(highs[0])
+        low[0] = first_lane(lows[0])
+
+
+cdef inline void total(vec[real] high, vec[real] low, double* sum_high, double* sum_low) noexcept nogil:
+    """The sum over the lanes of what `accumulate` collected, as sum_high + sum_low."""
+    high = high - empty_sum(<real>0)
+    if real is float:
+        total_widely(
+            <real>0, widen_low(high) + widen_low(low), widen_high(high) + widen_high(low), sum_high, sum_low
+        )
+    else:
+        total_widely(<real>0, high, low, sum_high, sum_low)
+

@@ -181,6 +181,14 @@ template <class T> void reductions() {
     const T total = simd::reduce_add<T>(a.vector());
     expect("reduce_add", &total, &sum[0], 1, Nan::any);
 
+    const auto v = random_lanes<T>(random_lane), limits = random_lanes<T>(random_lane);
+    for (int i = 0; i < lanes<T>; ++i) {
+        bool any = false;
+        for (int l = 0; l < lanes<T>; ++l) any |= v[l] >= limits[i];
+        const T got = simd::any_at_least<T>(v.vector(), limits[i]), want = any;
+        expect("any_at_least", &got, &want, 1, Nan::exact);
+    }
+
     for (auto tree : {random_lanes<T>(not_nan), random_lanes<T>(zero)}) {
         const T largest = simd::reduce_max<T>(tree.vector());
         for (int half = lanes<T> / 2; half > 0; half /= 2)

@@ -213,6 +213,18 @@ inline __m256d mantissa4(__m256d r) {
 inline vecd exponent(vecd v) { return {exponent4(v.low), exponent4(v.high)}; }
 inline vecd mantissa(vecd v) { return {mantissa4(v.low), mantissa4(v.high)}; }
 
+template <class T> inline bool any_at_least(vec<T> v, T x);
+template <> inline bool any_at_least(vecf v, float x) {
+    const __m256 limit = _mm256_set1_ps(x);
+    return _mm256_movemask_ps(_mm256_or_ps(_mm256_cmp_ps(v.low, limit, _CMP_GE_OQ),
+                                           _mm256_cmp_ps(v.high, limit, _CMP_GE_OQ))) != 0;
+}
+template <> inline bool any_at_least(vecd v, double x) {
+    const __m256d limit = _mm256_set1_pd(x);
+    return _mm256_movemask_pd(_mm256_or_pd(_mm256_cmp_pd(v.low, limit, _CMP_GE_OQ),
+                                           _mm256_cmp_pd(v.high, limit, _CMP_GE_OQ))) != 0;
+}
+
 template <class T> inline T reduce_add(vec<T> v);
 template <> inline float reduce_add(vecf v) {
     const __m256 a = _mm256_add_ps(v.low, v.high);

@@ -131,6 +131,14 @@ inline __m256 high_half(__m512 v) { return _mm512_extractf32x8_ps(v, 1); }
 inline __m256d low_half(__m512d v) { return _mm512_castpd512_pd256(v); }
 inline __m256d high_half(__m512d v) { return _mm512_extractf64x4_pd(v, 1); }
 
+template <class T> inline bool any_at_least(vec<T> v, T x);
+template <> inline bool any_at_least(vecf v, float x) {
+    return _mm512_cmp_ps_mask(v.r, _mm512_set1_ps(x), _CMP_GE_OQ) != 0;
+}
+template <> inline bool any_at_least(vecd v, double x) {
+    return _mm512_cmp_pd_mask(v.r, _mm512_set1_pd(x), _CMP_GE_OQ) != 0;
+}
+
 template <class T> inline T reduce_add(vec<T> v);
 template <> inline float reduce_add(vecf v) {
     const __m256 a = _mm256_add_ps(low_half(v.r), high_half(v.r));

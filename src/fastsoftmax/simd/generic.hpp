@@ -189,6 +189,14 @@ template <class T> SIMD_INLINE T reduce_add(vec<T> v) {
     return reduce(v, [](auto x, auto y) { return x + y; });
 }
 
+template <class T> SIMD_INLINE bool any_at_least(vec<T> v, T x) {
+    T numbers[lanes<T>];
+    store(numbers, v);
+    bool any = false;
+    for (T number : numbers) any |= number >= x;
+    return any;
+}
+
 template <class T> SIMD_INLINE T reduce_max(vec<T> v) {
     return reduce(v, [](auto x, auto y) { return x > y ? x : y; });
 }

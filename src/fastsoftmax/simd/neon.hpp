@@ -243,6 +243,20 @@ template <> SIMD_INLINE double reduce_add(vecd v) {
     return vpaddd_f64(vaddq_f64(vaddq_f64(v.r[0], v.r[2]), vaddq_f64(v.r[1], v.r[3])));
 }
 
+template <class T> SIMD_INLINE bool any_at_least(vec<T> v, T x);
+template <> SIMD_INLINE bool any_at_least(vecf v, float x) {
+    const float32x4_t limit = vdupq_n_f32(x);
+    const uint32x4_t a = vorrq_u32(vcgeq_f32(v.r[0], limit), vcgeq_f32(v.r[1], limit));
+    const uint32x4_t b = vorrq_u32(vcgeq_f32(v.r[2], limit), vcgeq_f32(v.r[3], limit));
+    return vmaxvq_u32(vorrq_u32(a, b)) != 0;
+}
+template <> SIMD_INLINE bool any_at_least(vecd v, double x) {
+    const float64x2_t limit = vdupq_n_f64(x);
+    const uint64x2_t a = vorrq_u64(vcgeq_f64(v.r[0], limit), vcgeq_f64(v.r[1], limit));
+    const uint64x2_t b = vorrq_u64(vcgeq_f64(v.r[2], limit), vcgeq_f64(v.r[3], limit));
+    return vmaxvq_u32(vreinterpretq_u32_u64(vorrq_u64(a, b))) != 0;
+}
+
 template <class T> SIMD_INLINE T reduce_max(vec<T> v);
 template <> SIMD_INLINE float reduce_max(vecf v) {
     const float32x4_t a = larger(larger(v.r[0], v.r[2]), larger(v.r[1], v.r[3]));

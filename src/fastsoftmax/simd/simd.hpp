@@ -31,6 +31,7 @@
 //   exponent(v)                vec<double> only: floor(log2 v) for positive normal v
 //   mantissa(v)                vec<double> only: v scaled by a power of two into [1, 2), for positive normal v
 //   reduce_max(v)              the largest lane; lanes must not be nan
+//   any_at_least(v, x)         whether a lane is x or more (a nan is not)
 //   reduce_add(v)              with L lanes: lane l plus lane l + L/2, again with half as many lanes, until one is left
 //   widen_low(v), widen_high(v)  lanes 0-7 or 8-15 of a vec<float> as vec<double>
 //   transpose(rows)            L vectors in place: lane j of vector i becomes lane i of vector j
