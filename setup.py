@@ -1,14 +1,16 @@
 """Build the kernels once per instruction set.
 
-(a) TARGETS is the only list of instruction sets. A row says on which machines it can run, which macro selects its
-    header in `src/fastsoftmax/simd/simd.hpp`, and which flags each kind of compiler needs. A new instruction set is
-    one row here, one header there, and one line in `src/fastsoftmax/simd/detect.hpp`.
-(b) `_kernels.pyx` becomes one extension per target. cythonize cannot take one source for two modules in a single
-    call, so every target has a call and a build directory of its own.
-(c) Contraction is off for all targets: a fused multiply-add happens where the source says so and nowhere else. That
-    is what makes the results of all targets with fma the same bits.
-(d) Nothing that could merge or move code between targets: internal linkage, hidden symbols, no link-time
-    optimisation. And never -ffast-math, which at link time switches a whole process to flush-to-zero.
+(a) TARGETS is the only list of instruction sets. A row says on which machines it can run, which
+    macro selects its header in `src/fastsoftmax/simd/simd.hpp`, and which flags each kind of
+    compiler needs. A new instruction set is one row here, one header there, and one line in
+    `src/fastsoftmax/simd/detect.hpp`.
+(b) `_kernels.pyx` becomes one extension per target. cythonize cannot take one source for two
+    modules in a single call, so every target has a call and a build directory of its own.
+(c) Contraction is off for all targets: a fused multiply-add happens where the source says so and
+    nowhere else. That is what makes the results of all targets with fma the same bits.
+(d) Nothing that could merge or move code between targets: internal linkage, hidden symbols, no
+    link-time optimisation. And never -ffast-math, which at link time switches a whole process to
+    flush-to-zero.
 """
 
 import os
@@ -82,9 +84,11 @@ def machine() -> str:
 
 
 def extensions() -> list[Extension]:
-    """One kernel extension per target of this machine's family, and the detection of CPU and system."""
+    """The detection of CPU and system, and one kernel extension per target of the machine."""
+    cpu = Extension("fastsoftmax._cpu", [f"{SOURCE}/_cpu.pyx"], language="c++")
+    cpu.include_dirs = [SOURCE]
     found = cythonize(
-        [Extension("fastsoftmax._cpu", [f"{SOURCE}/_cpu.pyx"], language="c++", include_dirs=[SOURCE])],
+        [cpu],
         build_dir=f"{GENERATED}/cpu",
         include_path=["src"],
         compiler_directives=DIRECTIVES,
@@ -99,7 +103,10 @@ def extensions() -> list[Extension]:
             compiler_directives=DIRECTIVES,
         )
         extension.include_dirs = [numpy.get_include(), SOURCE, f"{SOURCE}/simd"]
-        extension.define_macros = [(target.macro, "1"), ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+        extension.define_macros = [
+            (target.macro, "1"),
+            ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+        ]
         extension.depends = sorted(
             str(path) for suffix in ("*.hpp", "*.pxd") for path in Path(SOURCE).rglob(suffix)
         )
@@ -110,6 +117,10 @@ def extensions() -> list[Extension]:
 
 class BuildKernels(build_ext):
     """Give each extension the flags of its target in the words of the compiler at hand."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.parallel = os.cpu_count()
 
     def build_extension(self, ext: Extension) -> None:
         msvc = self.compiler.compiler_type == "msvc"

@@ -112,14 +112,14 @@ cdef inline void take_factor(real g, Exponentials* row) noexcept nogil:
     row.unit_low = lost
 
 
-cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, real fill, vec[real]* values) noexcept nogil:
-    """One vector of p[:n] at i, with `fill` beyond n."""
+cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, real beyond, vec[real]* values) noexcept nogil:
+    """One vector of p[:n] at i, with `beyond` after n."""
     if i + lanes(<real>0) <= n:
         values[0] = load(p + i)
     elif i < n:
-        values[0] = load_partial(p + i, n - i, fill)
+        values[0] = load_partial(p + i, n - i, beyond)
     else:
-        values[0] = broadcast(fill)
+        values[0] = broadcast(beyond)
 
 
 cdef inline void add_block(

@@ -30,7 +30,8 @@ from fastsoftmax.sums cimport (
     no_terms_beside_maximum, power_of_two, divisor_of_sum, quotient, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
-    accumulate, accumulate_widely, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total, total_widely,
+    accumulate, accumulate_widely, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total,
+    total_widely,
 )
 
 cdef extern from "Python.h":

@@ -229,4 +229,3 @@ cdef inline void total(vec[real] high, vec[real] low, double* sum_high, double* 
         )
     else:
         total_widely(<real>0, high, low, sum_high, sum_low)
-
