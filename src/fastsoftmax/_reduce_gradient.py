@@ -2,7 +2,9 @@
 
 (a) Row-shaped arrays (g, lse, sign, a result) are seen with the reduced axes at length 1.
 (b) A mask is a weight of 0. `sign` is +-1 and multiplies rows, before or after the kernel.
-(c) Where b broadcasts a, the gradient is first made of the full shape, in memory that puts the
+(c) Narrower dtypes are computed in float64: exp(a - lse) may be far below float32 where its product
+    with g is not.
+(d) Where b broadcasts a, the gradient is first made of the full shape, in memory that puts the
     axes to be summed last: NumPy then adds pairwise, whatever the layout of a and b.
 """
 
@@ -119,7 +121,7 @@ def _weigh(call: _Call, g: Array, result: Array, dtype: DType, fresh: bool) -> b
     if call.weights is None:
         arrays = [g, call.a, call.lse, result]
         return run(
-            kernels.logsumexp_vjp, "IiIo", arrays, call.axes, compute, leading=1, fresh=fresh
+            kernels.logsumexp_vjp, "IiIo", arrays, call.axes, _FLOAT64, leading=1, fresh=fresh
         )
     arrays = [g, call.a, call.weights, call.lse, result]
     return run(
@@ -195,7 +197,7 @@ def logsumexp_jvp(
     elif call.weights is None:
         arrays = [*tangents, call.lse, result]
         invalid = run(
-            kernels.logsumexp_jvp, "iiIO", arrays, call.axes, compute, leading=1, fresh=out is None
+            kernels.logsumexp_jvp, "iiIO", arrays, call.axes, _FLOAT64, leading=1, fresh=out is None
         )
     else:
         arrays = [*tangents, call.weights, call.lse, result]
