@@ -18,7 +18,12 @@ WORST = pytest.StashKey[dict]()
 # `pytest --hypothesis-profile thorough` looks at more examples.
 for profile, examples in (("quick", 60), ("thorough", 1_000)):
     hypothesis.settings.register_profile(
-        profile, deadline=None, max_examples=examples, print_blob=True
+        profile,
+        deadline=None,
+        max_examples=examples,
+        print_blob=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],  # the machine's business
+        derandomize=profile == "quick",  # a check says the same twice; `thorough` looks further
     )
 hypothesis.settings.load_profile("quick")
 

@@ -7,7 +7,7 @@ from formats import FLOATS, assert_same_bits
 
 
 def _result_shape(name, shape, axis):
-    return shape if name != "logsumexp" else np.empty(shape).sum(axis=axis).shape
+    return shape if name != "logsumexp" else np.broadcast_to(0.0, shape).sum(axis=axis).shape
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), (1, 2), (0, 1, 2)])

@@ -102,15 +102,17 @@ def logsumexp(cnp.ndarray x not None, cnp.ndarray out not None):
     return dispatch(LOGSUMEXP, x, out)
 
 
-cdef object small_result(Operation operation, const real* x, cnp.ndarray array, int ndim, Py_ssize_t outer, Py_ssize_t n):
-    """Allocate and compute the result of a plain small call; None if it would have to warn."""
+cdef object small_result(
+    Operation operation, const real* x, cnp.ndarray array, cnp.ndarray out, int ndim, Py_ssize_t outer, Py_ssize_t n
+):
+    """Compute the result of a plain small call, into out or a new array; None if it would have to warn."""
     cdef bint made_nan = False
-    cdef cnp.ndarray out = None
     cdef int dtype = cnp.PyArray_TYPE(array)
     cdef real number
     cdef real* y = &number
     if ndim > 0:
-        out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
+        if out is None:
+            out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
         y = <real*>cnp.PyArray_DATA(out)
     if outer * n <= BRIEF:
         reduce_any_rows(operation, x, y, outer, n, False, &made_nan)
@@ -122,7 +124,22 @@ cdef object small_result(Operation operation, const real* x, cnp.ndarray array, 
     return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
 
 
-cdef object small(Operation operation, x, axis):
+cdef bint takes_result(cnp.ndarray out, cnp.ndarray x) noexcept:
+    """Whether out is plain, of the shape and dtype of x, and apart from it: x is read again if there is a warning."""
+    cdef const char* first = <const char*>cnp.PyArray_DATA(x)
+    cdef const char* second = <const char*>cnp.PyArray_DATA(out)
+    cdef int i
+    if type(out) is not cnp.ndarray or not PyArray_ISCARRAY(out) or cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
+        return False
+    if cnp.PyArray_NDIM(out) != cnp.PyArray_NDIM(x):
+        return False
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIM(out, i) != cnp.PyArray_DIM(x, i):
+            return False
+    return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(out) <= first
+
+
+cdef object small(Operation operation, x, axis, out):
     """The result of a plain small call, or None where the general path has to look closer."""
     cdef cnp.ndarray array
     cdef Py_ssize_t n, size
@@ -141,28 +158,30 @@ cdef object small(Operation operation, x, axis):
         n = cnp.PyArray_DIM(array, ndim - 1)
     else:
         return None
+    if out is not None and not (isinstance(out, cnp.ndarray) and takes_result(<cnp.ndarray>out, array)):
+        return None
     if operation == LOGSUMEXP:
         ndim = 0 if axis is None else ndim - 1
     if dtype == cnp.NPY_FLOAT:
-        return small_result(operation, <const float*>cnp.PyArray_DATA(array), array, ndim, size // n, n)
+        return small_result(operation, <const float*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, ndim, size // n, n)
     if dtype == cnp.NPY_DOUBLE:
-        return small_result(operation, <const double*>cnp.PyArray_DATA(array), array, ndim, size // n, n)
+        return small_result(operation, <const double*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, ndim, size // n, n)
     return None
 
 
-def softmax_small(x, axis):
+def softmax_small(x, axis, out=None):
     """softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(SOFTMAX, x, axis)
+    return small(SOFTMAX, x, axis, out)
 
 
-def log_softmax_small(x, axis):
+def log_softmax_small(x, axis, out=None):
     """log_softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOG_SOFTMAX, x, axis)
+    return small(LOG_SOFTMAX, x, axis, out)
 
 
 def logsumexp_small(x, axis):
     """logsumexp of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOGSUMEXP, x, axis)
+    return small(LOGSUMEXP, x, axis, None)
 
 
 # Gradients.
