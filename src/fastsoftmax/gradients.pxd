@@ -40,7 +40,6 @@ cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at 
     double largest
     double unit_high
     double unit_low
-    bint factored  # the unit has taken up the row's g, or its sum
 
 
 cdef inline double value_of(double high, double low) noexcept nogil:
@@ -58,7 +57,6 @@ cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) 
         largest = shift_limit(<real>0)
     row.lse = lse
     row.largest = largest
-    row.factored = False
     exponent = scale_of_number(largest) - (64.0 if real is float else 512.0)
     if exponent <= 0.0:
         unit = power_of_two(exponent)
@@ -102,7 +100,7 @@ cdef inline real small_factor(real unused) noexcept nogil:
     return <real>9.313225746154785e-10 if real is float else <real>3.8725919148493183e-121
 
 
-cdef inline void take_factor(real unused, double g, Exponentials* row) noexcept nogil:
+cdef inline void take_factor(real g, Exponentials* row) noexcept nogil:
     """Make g part of the unit, so that g * exp(a - lse) rounds once and no large g meets a flushed exponential."""
     cdef double product = row.unit_high * g
     cdef double lost
@@ -112,7 +110,6 @@ cdef inline void take_factor(real unused, double g, Exponentials* row) noexcept 
         lost = first_lane(fma(broadcast(row.unit_high), broadcast(g), broadcast(-product))) + row.unit_low * g
     row.unit_high = product
     row.unit_low = lost
-    row.factored = True
 
 
 cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, real beyond, vec[real]* values) noexcept nogil:
@@ -157,14 +154,9 @@ cdef inline vec[real] step(
     Gradient gradient, vec[real] x, vec[real] values, vec[real] sum, Exponentials row
 ) noexcept nogil:
     """The elementwise step. For LOGSUMEXP_VJP `sum` is the row's g."""
-    cdef vec[real] largest, terms
     if gradient == SOFTMAX_VJP:
         return fma(values, x, broadcast(<real>0) - values * sum)  # x - sum could overflow where y is 0
     if gradient == LOG_SOFTMAX_VJP:
-        if row.factored:
-            largest = broadcast(<real>row.largest)
-            terms = exponential_term(values, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
-            return fma(terms, broadcast(<real>(-row.unit_high)), fma(terms, broadcast(<real>(-row.unit_low)), x))
         return fma(weights(LOG_SOFTMAX_JVP, values, row), broadcast(<real>0) - sum, x)
     if gradient == LOG_SOFTMAX_JVP:
         return x - sum
@@ -211,7 +203,6 @@ cdef inline int gradient_row(
     cdef real sum
     cdef bint suspect, had_nan
     row.lse = row.largest = row.unit_high = row.unit_low = 0.0
-    row.factored = False
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         if lse[0] == -INFINITY:
             fill(out, written, <real>0)
@@ -222,7 +213,7 @@ cdef inline int gradient_row(
     if gradient == LOGSUMEXP_VJP:
         sum = g[0]
         if is_finite(sum) and not -small_factor(<real>0) < sum < small_factor(<real>0):
-            take_factor(sum, sum, &row)
+            take_factor(sum, &row)
             sum = 1
     else:
         while start < n:
@@ -230,10 +221,13 @@ cdef inline int gradient_row(
             start += BLOCK
             if start % SIGNAL_PERIOD == 0:
                 hear_signals()
-        sum = <real>value_of(high, low)
-        if gradient == LOG_SOFTMAX_VJP and is_finite(high) and not -small_factor(<real>0) < high < small_factor(<real>0):
-            take_factor(sum, high + low, &row)
-            sum = 1
+        if gradient == LOG_SOFTMAX_VJP:
+            # Half the sum and twice the exponential: the sum alone may be beyond float32.
+            sum = <real>(0.5 * value_of(high, low))
+            row.unit_high *= 2.0
+            row.unit_low *= 2.0
+        else:
+            sum = <real>value_of(high, low)
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         suspect |= not is_finite(lse[0])
