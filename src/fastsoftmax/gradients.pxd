@@ -2,11 +2,13 @@
 
 (a) All of them are a weighted sum of one input over the row, followed by one elementwise step. What differs is the
     weight: y itself, 1, exp(logp) or exp(a - lse).
-(b) The sums have signs and no bound, so their lanes are widened plainly: two products are added by one fma, and the
-    pair goes to float64 lanes for float32, and by two-sum to a (high, low) pair for float64. Blocks of BLOCK elements
-    are summed one by one and their sums added from left to right, so a row could be split between blocks.
+(b) The sums have signs and no bound, so they are plain and wide. For float32, two products are added and the pair goes to
+    float64 lanes; the products of exponentials are float64 themselves. For float64 a (high, low) pair adds them by
+    two-sum. Blocks of BLOCK elements are summed one by one and their sums added from left to right, so a row could be
+    split between blocks.
 (c) exp(logp) is taken relative to the row's largest logp if that is above 0, which rounding can make it, and else as it is.
-    a - lse is rounded; what that loses is found exactly and joins as a factor 1 + lost.
+    a - lse is rounded; what that loses is found exactly and joins as a factor 1 + lost. An exponential keeps its bias
+    until it has met its factor, so that exp(logp) below the smallest normal number times a large one keeps its digits.
 (d) Only a sum that is not finite can make a nan where none came in; such a row is searched before and after.
 (e) Columns are gathered into rows, a few at a time, and scattered back.
 """
@@ -16,8 +18,9 @@ from libc.stdlib cimport free, malloc
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes
 from fastsoftmax.simd cimport (
-    broadcast, fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low,
+    broadcast, fma, has_fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low,
 )
+from fastsoftmax.subnormals cimport exact_product
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
 from fastsoftmax.vector_math cimport (
     accumulate_widely, exponential, exponential_term, first_lane, lowest, magic_of, real, scale_of, shift_limit, total_widely,
@@ -35,11 +38,13 @@ cdef enum:
     GATHERED = 16  # columns at a time: a cache line of float32
 
 
-cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at most `largest`, a term counts unit_high + unit_low
+cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at most `largest`, it is a term times unit_high + unit_low
     double lse
     double largest
+    double exponent  # times 2^exponent
     double unit_high
     double unit_low
+    bint halved  # the sum is given as its half
 
 
 cdef inline double value_of(double high, double low) noexcept nogil:
@@ -47,52 +52,69 @@ cdef inline double value_of(double high, double low) noexcept nogil:
     return high + low if is_finite(high) else high
 
 
+cdef inline double bias_of(real unused) noexcept nogil:
+    return 64.0 if real is float else 512.0
+
+
 cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) noexcept nogil:
     cdef Exponentials row
     cdef real largest = block_maximum(x, n) - lse
-    cdef double exponent, unit
     if not largest > 0:
         largest = 0
     if largest > shift_limit(<real>0):
         largest = shift_limit(<real>0)
     row.lse = lse
     row.largest = largest
-    exponent = scale_of_number(largest) - (64.0 if real is float else 512.0)
-    if exponent <= 0.0:
-        unit = power_of_two(exponent)
-    elif exponent <= 1022.0:
-        unit = 1.0 / power_of_two(-exponent)
-    else:
-        unit = INFINITY
-    row.unit_high = unit * exponential[real].inverse_factor_high()
-    row.unit_low = unit * exponential[real].inverse_factor_low()
+    row.halved = False
+    row.exponent = scale_of_number(largest) - bias_of(<real>0)
+    row.unit_high = exponential[real].inverse_factor_high()
+    row.unit_low = exponential[real].inverse_factor_low()
     if real is float:
         row.unit_low = row.unit_high - <double><float>row.unit_high
     return row
 
 
-cdef inline vec[real] weights(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
-    """What an input is multiplied by in the sum, or g in LOGSUMEXP_VJP."""
-    cdef vec[real] largest, lse, difference, part, lost, high
+cdef inline double scaled(double x, double exponent) noexcept nogil:
+    """x * 2^exponent for a whole exponent, rounded once, or infinite."""
+    if exponent <= 0.0:
+        return x * power_of_two(exponent)
+    while exponent > 1022.0:
+        x /= power_of_two(-1022.0)
+        exponent -= 1022.0
+        if not -1.0e300 < x < 1.0e300:
+            exponent = 0.0
+    return x / power_of_two(-exponent)
+
+
+cdef inline void remove_bias(Exponentials* row) noexcept nogil:
+    """Let `unit` make the whole exponential of a term."""
+    row.unit_high = scaled(row.unit_high, row.exponent)
+    row.unit_low = scaled(row.unit_low, row.exponent)
+    row.exponent = 0.0
+
+
+cdef inline vec[real] terms_of(Gradient gradient, vec[real] values, Exponentials row, vec[real]* lost) noexcept nogil:
+    """The terms of e^(values - lse), which rounding made too small by the factor 1 + lost."""
+    cdef vec[real] largest, lse, difference, part
     cdef vec[real] zero = broadcast(<real>0)
-    if gradient == SOFTMAX_VJP:
-        return values
-    if gradient == LOG_SOFTMAX_VJP:
-        return broadcast(<real>1)
     largest = broadcast(<real>row.largest)
-    if gradient == LOG_SOFTMAX_JVP:
-        difference = values
-        lost = zero
-    else:
+    difference = values
+    lost[0] = zero
+    if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         lse = zero - broadcast(<real>row.lse)
         difference = values + lse
         part = difference - values
-        lost = (values - (difference - part)) + (lse - part)
-        lost = select_equal(lost, lost, lost, zero)  # nan beside an infinite difference
-    difference = exponential_term(difference, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
-    # term * unit * (1 + lost), rounded once.
-    high = broadcast(<real>row.unit_high)
-    return fma(difference, high, difference * fma(high, lost, broadcast(<real>row.unit_low)))
+        lost[0] = (values - (difference - part)) + (lse - part)
+        lost[0] = select_equal(lost[0], lost[0], lost[0], zero)  # nan beside an infinite difference
+    return exponential_term(difference, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
+
+
+cdef inline vec[real] exponentials(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
+    """term * unit * (1 + lost), rounded once."""
+    cdef vec[real] lost
+    cdef vec[real] terms = terms_of(gradient, values, row, &lost)
+    cdef vec[real] high = broadcast(<real>row.unit_high)
+    return fma(terms, high, terms * fma(high, lost, broadcast(<real>row.unit_low)))
 
 
 cdef inline real small_factor(real unused) noexcept nogil:
@@ -122,30 +144,64 @@ cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, real beyond,
         values[0] = broadcast(beyond)
 
 
-cdef inline void add_block(
-    Gradient gradient, const real* g, const real* values, Py_ssize_t n, Exponentials row, double* high, double* low
+cdef inline vec[real] weights(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
+    """What the sum multiplies its input by: exponentials still as terms."""
+    cdef vec[real] lost, terms
+    if gradient == SOFTMAX_VJP:
+        return values
+    if gradient == LOG_SOFTMAX_VJP:
+        return broadcast(<real>1)
+    terms = terms_of(gradient, values, row, &lost)
+    return fma(terms, lost, terms) if gradient == LOGSUMEXP_JVP else terms
+
+
+cdef inline void add_products(
+    Gradient gradient, vec[real] a, vec[real] x, vec[real] b, vec[real] y, vec[double]* first, vec[double]* second
 ) noexcept nogil:
-    """(high, low) += the sum of weight * g over one block."""
+    """(first, second) += a * x + b * y."""
+    if gradient == SOFTMAX_VJP:
+        accumulate_widely(fma(b, y, a * x), first, second)
+    elif real is float:
+        first[0] = first[0] + fma(widen_low(b), widen_low(y), widen_low(a) * widen_low(x))
+        second[0] = second[0] + fma(widen_high(b), widen_high(y), widen_high(a) * widen_high(x))
+    else:
+        accumulate_widely(a * x, first, second)
+        accumulate_widely(b * y, first, second)
+
+
+cdef inline void add_block(
+    Gradient gradient, const real* g, const real* values, Py_ssize_t n, Exponentials row, real factor, double* high,
+    double* low,
+) noexcept nogil:
+    """(high, low) += the sum of weight * g * factor over one block."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef vec[double] first = broadcast(0.0)
     cdef vec[double] second = broadcast(0.0)
-    cdef vec[real] x, v, pair
+    cdef vec[real] x, v, y, w
+    cdef vec[real] f = broadcast(factor)
     cdef double block_high, block_low
     # What an exponential is taken of is -inf in empty lanes: 0 may be far above the row, and overflow.
     cdef real empty = 0 if gradient == SOFTMAX_VJP else <real>-INFINITY
     while i + 2 * width <= n:
-        pair = weights(gradient, load(values + i), row) * load(g + i)
-        pair = fma(weights(gradient, load(values + i + width), row), load(g + i + width), pair)
-        accumulate_widely(pair, &first, &second)
+        v = weights(gradient, load(values + i), row)
+        w = weights(gradient, load(values + i + width), row)
+        x = load(g + i)
+        y = load(g + i + width)
+        if factor != 1:
+            x = x * f
+            y = y * f
+        add_products(gradient, v, x, w, y, &first, &second)
         i += 2 * width
     if i < n:
         load_at(g, i, n, <real>0, &x)
         load_at(values, i, n, empty, &v)
-        pair = weights(gradient, v, row) * x
-        load_at(g, i + width, n, <real>0, &x)
-        load_at(values, i + width, n, empty, &v)
-        accumulate_widely(fma(weights(gradient, v, row), x, pair), &first, &second)
+        load_at(g, i + width, n, <real>0, &y)
+        load_at(values, i + width, n, empty, &w)
+        if factor != 1:
+            x = x * f
+            y = y * f
+        add_products(gradient, weights(gradient, v, row), x, weights(gradient, w, row), y, &first, &second)
     total_widely(<real>0, first, second, &block_high, &block_low)
     add_scaled(high, low, 1.0, block_high, block_low, 1.0)
 
@@ -157,10 +213,13 @@ cdef inline vec[real] step(
     if gradient == SOFTMAX_VJP:
         return fma(values, x, broadcast(<real>0) - values * sum)  # x - sum could overflow where y is 0
     if gradient == LOG_SOFTMAX_VJP:
-        return fma(weights(LOG_SOFTMAX_JVP, values, row), broadcast(<real>0) - sum, x)
+        values = exponentials(gradient, values, row)
+        if row.halved:
+            return (x - values * sum) - values * sum
+        return fma(values, broadcast(<real>0) - sum, x)
     if gradient == LOG_SOFTMAX_JVP:
-        return x - sum
-    return weights(LOGSUMEXP_VJP, values, row) * sum
+        return (x - sum) - sum if row.halved else x - sum
+    return exponentials(gradient, values, row) * sum
 
 
 cdef inline void write_gradient(
@@ -190,19 +249,76 @@ cdef inline void make_nans_canonical(real* out, Py_ssize_t n) noexcept nogil:
             out[i] = NAN
 
 
+cdef inline int weighted_sum(
+    Gradient gradient, const real* g, const real* values, Py_ssize_t n, Exponentials row, real factor, double* sum
+) except -1 nogil:
+    """The sum of weight * g * factor over a row; of exponentials it is not yet multiplied by their unit."""
+    cdef double high = 0.0
+    cdef double low = 0.0
+    cdef Py_ssize_t start = 0
+    while start < n:
+        add_block(
+            gradient, g + start, values + start, n - start if n - start < BLOCK else BLOCK, row, factor, &high, &low
+        )
+        start += BLOCK
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    sum[0] = value_of(high, low)
+    return 0
+
+
+cdef inline double half_range(real unused) noexcept nogil:
+    """2^127, 2^1023"""
+    return 1.7014118346046923e38 if real is float else 8.98846567431158e307
+
+
+cdef inline real sum_of_exponentials(real unused, double sum, Exponentials* row) noexcept nogil:
+    """A sum of terms in the unit of exponentials; its half, where it may leave the range."""
+    cdef vec[double] high, low
+    if not is_finite(sum):
+        return <real>sum
+    if real is float:
+        sum = sum * row.unit_high
+    else:
+        # Room for the halves of the exact product without fma.
+        sum = sum * power_of_two(-100.0)
+        exact_product(broadcast(sum), broadcast(row.unit_high), &high, &low)
+        sum = first_lane(high + fma(broadcast(sum), broadcast(row.unit_low), low))
+        row.exponent += 100.0
+    row.halved = not -half_range(<real>0) < scaled(sum, row.exponent) < half_range(<real>0)
+    if row.halved:
+        row.exponent -= 1.0
+    return <real>scaled(sum, row.exponent)
+
+
+cdef inline real share_exponent(real unused, double sum, bint huge, Exponentials* row) noexcept nogil:
+    """The factor of the exponentials in g - exp(logp) * sum, which takes their power of two if it has room for it."""
+    cdef double magnitude = sum if sum > 0 else -sum
+    cdef double least = 8.673617379884035e-19 if real is float else 3.054936363499605e-151  # 2^-60, 2^-500
+    if row.exponent <= 0.0 and magnitude > least:
+        sum = scaled(sum, row.exponent)
+        row.exponent = 0.0
+    else:
+        remove_bias(row)
+    if not has_fma and (huge or magnitude >= half_range(<real>0)):
+        row.halved = True
+        sum = 0.5 * sum
+    return <real>sum
+
+
 cdef inline int gradient_row(
     Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t n, bint* made_nan
 ) except -1 nogil:
     """One row. g and lse are single numbers where the gradient has one a row, out for LOGSUMEXP_JVP."""
     cdef Exponentials row
-    cdef double high = 0.0
-    cdef double low = 0.0
-    cdef Py_ssize_t start = 0
+    cdef double wide
     cdef Py_ssize_t written = 1 if gradient == LOGSUMEXP_JVP else n
     cdef Py_ssize_t given = 1 if gradient == LOGSUMEXP_VJP else n
     cdef real sum
     cdef bint suspect, had_nan
-    row.lse = row.largest = row.unit_high = row.unit_low = 0.0
+    cdef bint huge = False
+    row.lse = row.largest = row.exponent = row.unit_high = row.unit_low = 0.0
+    row.halved = False
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         if lse[0] == -INFINITY:
             fill(out, written, <real>0)
@@ -211,23 +327,24 @@ cdef inline int gradient_row(
     elif gradient != SOFTMAX_VJP:
         row = exponentials_of(values, n, <real>0)
     if gradient == LOGSUMEXP_VJP:
+        remove_bias(&row)
         sum = g[0]
         if is_finite(sum) and not -small_factor(<real>0) < sum < small_factor(<real>0):
             take_factor(sum, &row)
             sum = 1
     else:
-        while start < n:
-            add_block(gradient, g + start, values + start, n - start if n - start < BLOCK else BLOCK, row, &high, &low)
-            start += BLOCK
-            if start % SIGNAL_PERIOD == 0:
-                hear_signals()
-        if gradient == LOG_SOFTMAX_VJP:
-            # Half the sum and twice the exponential: the sum alone may be beyond float32.
-            sum = <real>(0.5 * value_of(high, low))
-            row.unit_high *= 2.0
-            row.unit_low *= 2.0
+        weighted_sum(gradient, g, values, n, row, <real>1, &wide)
+        if real is double and gradient != SOFTMAX_VJP and not is_finite(wide):
+            # It may be beyond float64, or be so with the bias of its terms alone: 2^-544 takes that, and room to add up.
+            weighted_sum(gradient, g, values, n, row, <real>power_of_two(-544.0), &wide)
+            row.exponent += 544.0
+            huge = True
+        if gradient == SOFTMAX_VJP:
+            sum = <real>wide
+        elif gradient == LOG_SOFTMAX_VJP:
+            sum = share_exponent(<real>0, wide, huge, &row)
         else:
-            sum = <real>value_of(high, low)
+            sum = sum_of_exponentials(<real>0, wide, &row)
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         suspect |= not is_finite(lse[0])
@@ -236,7 +353,7 @@ cdef inline int gradient_row(
         or (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]
     )
     if gradient == LOGSUMEXP_JVP:
-        out[0] = sum
+        out[0] = sum + sum if row.halved else sum
     else:
         write_gradient(gradient, g, values, out, n, row, sum)
     if suspect:
