@@ -38,7 +38,7 @@ cdef enum:
     GATHERED = 16  # columns at a time: a cache line of float32
 
 
-cdef struct Exponentials:  # how e^(x - lse) is taken over a row: x - lse is at most `largest`, it is a term times unit_high + unit_low
+cdef struct Exponentials:  # how e^(x - lse) is taken over a row: a term * (unit_high + unit_low) * 2^exponent
     double lse
     double largest
     double exponent  # times 2^exponent
