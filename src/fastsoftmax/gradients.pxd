@@ -38,10 +38,10 @@ cdef enum:
     GATHERED = 16  # columns at a time: a cache line of float32
 
 
-cdef struct Exponentials:  # how e^(x - lse) is taken over a row: a term * (unit_high + unit_low) * 2^exponent
+cdef struct Exponentials:  # how e^(x - lse) is taken over a row: a term * unit * 2^exponent
     double lse
-    double largest
-    double exponent  # times 2^exponent
+    double largest  # what x - lse is at most
+    double exponent
     double unit_high
     double unit_low
     bint halved  # the sum is given as its half
