@@ -15,6 +15,7 @@ from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_columns,
     gradient_rows, value_of,
 )
+from fastsoftmax.row_groups cimport is_grouped, reduce_grouped_rows
 from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, Operation, reduce_rows
 from fastsoftmax.short_rows cimport is_short, reduce_short_rows
 from fastsoftmax.vector_math cimport real
@@ -56,6 +57,8 @@ cdef inline int reduce_any_rows(
     """Rows, by whichever kernel is faster."""
     if is_short(<real>0, outer, n):
         return reduce_short_rows(operation, x, y, outer, n, made_nan)
+    if is_grouped(operation, <real>0, outer, n):
+        return reduce_grouped_rows(operation, x, y, outer, n, made_nan)
     return reduce_rows(operation, x, y, outer, n, past_caches, made_nan)
 
 

@@ -20,19 +20,21 @@ from fastsoftmax.rows cimport (
     LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, shift_of,
 )
 from fastsoftmax.simd cimport (
-    broadcast, load, load_partial, maximum, narrow, reduce_add, select_equal, select_less, store, store_partial, vec,
-    widen_high, widen_low,
+    any_at_least, broadcast, load, load_partial, maximum, narrow, reduce_add, select_equal, select_less, store, store_partial,
+    vec, widen_high, widen_low,
 )
 from fastsoftmax.subnormals cimport (
     CarefulSum, add_carefully, any_replaced, begin_careful_sum, below, careful_log, do_out_of_line, end_careful_sum, is_replaced,
     is_replaced_log, none_watched, out_of_line, replace, to_watch, watch, window,
 )
 from fastsoftmax.sums cimport (
-    BLOCK, Terms, TermsBesideMaximum, log_of_state, log_of_sum, maximum_term, merge, merge_beside_maximum,
-    no_terms, no_terms_beside_maximum, divisor, divisor_of_sum, quotient, scale_of_number,
+    BLOCK, Terms, TermsBesideMaximum, least_ratio, log_of_state, log_of_sum, maximum_term, merge, merge_beside_maximum,
+    no_terms, no_terms_beside_maximum, divisor, divisor_of_sum, quotient, ratio_to_maximum, ratios_to_maximum,
+    scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
-    accumulate, accumulate_widely, empty_sum, exponential_term, first_lane, lowest, magic_of, meet, real, scale_of, shift_limit,
+    accumulate, accumulate_widely, empty_sum, exponential_term, first_lane, log1p, lowest, magic_of, meet, real, scale_of,
+    shift_limit,
 )
 
 cdef enum:
@@ -216,11 +218,13 @@ cdef inline void sum_panel(
     second[0] = seconds[0]
 
 
-cdef inline void log_of_panel_sum(
-    vec[double] first, vec[double] second, vec[real] ties, vec[real] largest, vec[double]* a, vec[double]* b
+cdef inline void log_of_panel_beside_maximum(
+    const real* panel, Py_ssize_t rows, vec[real] largest, vec[double]* a, vec[double]* b
 ) noexcept nogil:
-    """The logarithms of the columns' sums of e^(x - largest): float32's lanes 0-7 and 8-15, or float64's twice."""
-    cdef vec[double] term_a, term_b
+    """log_of_panel for columns whose largest element has nearly all of the sum."""
+    cdef vec[double] first, second, term_a, term_b
+    cdef vec[real] ties
+    sum_panel(panel, NULL, rows, largest, True, &first, &second, &ties)
     maximum_term(largest, &term_a, &term_b)
     if real is float:
         a[0] = log_of_sum(widen_low(ties), first, term_a)
@@ -228,6 +232,23 @@ cdef inline void log_of_panel_sum(
     else:
         a[0] = log_of_sum(ties, first + second, term_a)
         b[0] = a[0]
+
+
+cdef inline void log_of_panel(
+    const real* panel, Py_ssize_t rows, vec[real] largest, vec[double]* a, vec[double]* b
+) noexcept nogil:
+    """The logarithms of the columns' sums of e^(x - largest): float32's lanes 0-7 and 8-15, or float64's twice."""
+    cdef vec[double] first, second, ratio_a, ratio_b, beside_a, beside_b
+    cdef vec[double] least = broadcast(least_ratio(<real>0))
+    cdef vec[real] unused
+    sum_panel(panel, NULL, rows, largest, False, &first, &second, &unused)
+    ratios_to_maximum(first, second, largest, &ratio_a, &ratio_b)
+    a[0] = log1p(ratio_a)
+    b[0] = log1p(ratio_b)
+    if any_at_least(least - ratio_a, <double>0) or any_at_least(least - ratio_b, <double>0):
+        do_out_of_line(log_of_panel_beside_maximum[real], panel, rows, largest, &beside_a, &beside_b)
+        a[0] = select_less(ratio_a, least, beside_a, a[0])
+        b[0] = select_less(ratio_b, least, beside_b, b[0])
 
 
 # Columns with results below the smallest normal number.
@@ -492,8 +513,7 @@ cdef inline bint short_tile(
             store(lows + p * width, low)
             store(nearest + p * width, none_watched(<real>0))
         else:
-            sum_panel(panel, NULL, n, top, True, &a, &b, &ties)
-            log_of_panel_sum(a, b, ties, top, &a, &b)
+            log_of_panel(panel, n, top, &a, &b)
             store(logarithms + p * width, a)
             if real is float:
                 store(logarithms + p * width + 8, b)
@@ -524,10 +544,10 @@ cdef inline bint short_tile(
 
 
 cdef inline int sum_tile(
-    Operation operation, const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels,
-    Py_ssize_t panel_size, const real* shifts, real* largest, Terms* terms, TermsBesideMaximum* beside_maximum,
+    bint beside_maximum, const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels,
+    Py_ssize_t panel_size, const real* shifts, real* largest, Terms* terms, TermsBesideMaximum* besides,
 ) except -1 nogil:
-    """The states and the largest elements of columns of any length; x is taken less the shifts."""
+    """The largest elements and the states, of either kind, of columns of any length; x is taken less the shifts."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef real tops[WIDEST]
     cdef double firsts[WIDEST]
@@ -543,8 +563,10 @@ cdef inline int sum_tile(
     cdef TermsBesideMaximum part_beside
     for j in range(columns):
         largest[j] = -INFINITY
-        terms[j] = no_terms(<real>0)
-        beside_maximum[j] = no_terms_beside_maximum(<real>0)
+        if beside_maximum:
+            besides[j] = no_terms_beside_maximum(<real>0)
+        else:
+            terms[j] = no_terms(<real>0)
     while start < n:
         rows = smaller(n - start, BLOCK)
         read_tile(x + start * stride, stride, rows, columns, panels, panel_size, tops)
@@ -558,7 +580,7 @@ cdef inline int sum_tile(
             top = select_less(zero - limit, top, top, zero - limit)  # block_scale_maximum
             top = select_less(limit, top, zero, top)  # will be shifted, or is infinite: no matter what comes out
             store(tops + p * width, top)
-            sum_panel(panels + p * panel_size, NULL, rows, top, operation != SOFTMAX, &a, &b, &ties)
+            sum_panel(panels + p * panel_size, NULL, rows, top, beside_maximum, &a, &b, &ties)
             store(firsts + p * width, a)
             if real is float:
                 store(firsts + p * width + 8, b)
@@ -569,20 +591,46 @@ cdef inline int sum_tile(
             store(ties_of + p * width, ties)
             p += 1
         for j in range(columns):
-            if operation == SOFTMAX:
-                part.K = scale_of_number(tops[j])
-                part.high = firsts[j]
-                part.low = seconds[j]
-                merge(&terms[j], part)
-            else:
+            if beside_maximum:
                 part_beside.largest = tops[j]
                 part_beside.ties = ties_of[j]
                 part_beside.high = firsts[j]
                 part_beside.low = seconds[j]
-                merge_beside_maximum(<real>0, &beside_maximum[j], part_beside)
+                merge_beside_maximum(<real>0, &besides[j], part_beside)
+            else:
+                part.K = scale_of_number(tops[j])
+                part.high = firsts[j]
+                part.low = seconds[j]
+                merge(&terms[j], part)
         start += rows
         if (start * columns) % SIGNAL_PERIOD == 0:
             hear_signals()
+    return 0
+
+
+cdef inline int log_of_tile(
+    const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels, Py_ssize_t panel_size,
+    const real* shifts, const real* tops, const Terms* terms, double* logarithms,
+) except -1 nogil:
+    """The logarithms of the sums of e^(x - max) of columns whose largest elements, less the shifts, are tops."""
+    cdef double ratios[WIDEST]
+    cdef real unused[WIDEST]
+    cdef TermsBesideMaximum besides[WIDEST]
+    cdef Terms* no_terms_wanted = NULL
+    cdef bint any_beside = False
+    cdef Py_ssize_t j
+    for j in range(columns):
+        ratios[j] = ratio_to_maximum(tops[j], terms[j])
+        logarithms[j] = first_lane(log1p(broadcast(ratios[j])))
+        any_beside |= ratios[j] < least_ratio(<real>0)
+    if any_beside:
+        sum_tile(
+            True, x, stride, n, columns, panels, panel_size, shifts, <real*>unused, no_terms_wanted,
+            <TermsBesideMaximum*>besides,
+        )
+        for j in range(columns):
+            if ratios[j] < least_ratio(<real>0):
+                logarithms[j] = log_of_state(<real>0, besides[j])
     return 0
 
 
@@ -603,7 +651,7 @@ cdef inline int long_tile(
     cdef bint replaced[WIDEST]
     cdef CarefulSum sums[WIDEST]
     cdef Terms terms[WIDEST]
-    cdef TermsBesideMaximum beside_maximum[WIDEST]
+    cdef TermsBesideMaximum* none = NULL
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t rows, p, i, j
     cdef real unused[WIDEST]
@@ -616,21 +664,22 @@ cdef inline int long_tile(
         shifts[j] = 0
         tops[j] = 0
         nearest[j] = -INFINITY
-    sum_tile(operation, x, stride, n, columns, panels, panel_size, shifts, largest, terms, beside_maximum)
+    sum_tile(False, x, stride, n, columns, panels, panel_size, shifts, largest, terms, none)
     for j in range(columns):
         if is_finite(largest[j]):
             shifts[j] = shift_of(largest[j])
             tops[j] = largest[j] - shifts[j]
             any_shift |= shifts[j] != 0
     if any_shift:
-        sum_tile(operation, x, stride, n, columns, panels, panel_size, shifts, largest, terms, beside_maximum)
+        sum_tile(False, x, stride, n, columns, panels, panel_size, shifts, largest, terms, none)
+    if operation != SOFTMAX:
+        log_of_tile(x, stride, n, columns, panels, panel_size, shifts, tops, terms, logarithms)
     for j in range(columns):
         if operation == SOFTMAX:
             divisor_of_sum(terms[j].high, terms[j].low, 1.0, &high, &low)
             results[j] = first_lane(high)
             lows[j] = first_lane(low)
         else:
-            logarithms[j] = log_of_state(<real>0, beside_maximum[j])
             results[j] = <real>logarithms[j]
     find_special(x, stride, n, columns, largest, results, kinds)
     for j in range(columns):

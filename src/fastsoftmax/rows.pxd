@@ -26,11 +26,12 @@ from fastsoftmax.subnormals cimport (
     is_replaced_log, none_watched, out_of_line, replace, to_watch, watch, window,
 )
 from fastsoftmax.sums cimport (
-    BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, log_of_state, merge, merge_beside_maximum, no_terms,
-    no_terms_beside_maximum, power_of_two, divisor_of_sum, quotient, scale_of_number,
+    BLOCK, Terms, TermsBesideMaximum, block_scale_maximum, least_ratio, log_of_state, merge, merge_beside_maximum, no_terms,
+    no_terms_beside_maximum, power_of_two, divisor_of_sum, quotient, ratio_to_maximum, scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
-    accumulate, accumulate_widely, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total,
+    accumulate, accumulate_widely, empty_sum, exponential_term, first_lane, log1p, lowest, magic_of, real, scale_of, shift_limit,
+    total,
     total_widely,
 )
 
@@ -513,20 +514,38 @@ cdef inline int sum_row_beside_maximum(
     return 0
 
 
+cdef inline int log_sum_beside_maximum(const real* x, Py_ssize_t n, double* logarithm) except -1 nogil:
+    """log_sum of a row whose largest element is finite and has nearly all of the sum."""
+    cdef TermsBesideMaximum state
+    cdef CarefulSum row
+    cdef real largest, shift
+    sum_row_beside_maximum(x, NULL, n, &largest, &shift, NULL, &state)
+    logarithm[0] = log_of_state(<real>0, state)
+    if is_replaced_log(<real>logarithm[0]):
+        out_of_line(sum_row_carefully[real], x, n, <real>(largest - shift), shift, &row)
+        logarithm[0] = careful_log(<real>0, &row, 1.0)
+    return 0
+
+
 cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* logarithm) except -1 nogil:
     """The largest element of a row and the logarithm of the sum of e^(x - largest): nan if the row holds a nan.
 
     An infinite largest element is told as it is, without a logarithm.
     """
-    cdef TermsBesideMaximum state
-    cdef CarefulSum row
-    cdef real shift
-    sum_row_beside_maximum(x, NULL, n, largest, &shift, NULL, &state)
+    cdef Terms state
+    cdef real shift = 0
+    cdef real shifted_largest
+    cdef double ratio
+    sum_terms(x, n, shift, &state, largest)
     if is_finite(largest[0]):
-        logarithm[0] = log_of_state(<real>0, state)
-        if is_replaced_log(<real>logarithm[0]):
-            out_of_line(sum_row_carefully[real], x, n, <real>(largest[0] - shift), shift, &row)
-            logarithm[0] = careful_log(<real>0, &row, 1.0)
+        shift = shift_of(largest[0])
+        if shift != 0:
+            sum_terms(x, n, shift, &state, &shifted_largest)
+        ratio = ratio_to_maximum(<real>(largest[0] - shift), state)
+        if ratio < least_ratio(<real>0):
+            out_of_line(log_sum_beside_maximum[real], x, n, logarithm)
+        else:
+            logarithm[0] = first_lane(log1p(broadcast(ratio)))
     return 0
 
 

@@ -8,7 +8,7 @@
 (d) Fewer rows than half a vector's lanes go there, too: empty lanes would cost as much as full ones.
 """
 
-from fastsoftmax.columns cimport log_of_panel_sum, sum_panel
+from fastsoftmax.columns cimport log_of_panel, sum_panel
 from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes, reduce_rows
 from fastsoftmax.simd cimport (
     broadcast, load, load_partial, maximum, narrow, reduce_max, select_equal, select_less, store, store_partial,
@@ -88,10 +88,8 @@ cdef inline bint group(
     unusual = one_where_unusual(top, broadcast(shift_limit(<real>0)))
     if reduce_max(unusual) != 0:
         return False
-    sum_panel(
-        panel, panel if operation == SOFTMAX else <real*>NULL, n, top, operation != SOFTMAX, &a, &b, &ties
-    )
     if operation == SOFTMAX:
+        sum_panel(panel, panel, n, top, False, &a, &b, &ties)
         divisor(a, b, broadcast(1.0), &high, &low)
         unusual = select_equal(high, high, unusual, broadcast(<real>1))
         for i in range(n):
@@ -99,7 +97,7 @@ cdef inline bint group(
             watch(values, watched_bits, &nearest)
             store(panel + i * width, values)
     else:
-        log_of_panel_sum(a, b, ties, top, &a, &b)
+        log_of_panel(panel, n, top, &a, &b)
         if real is float:
             high = narrow(a, b)
         else:

@@ -19,6 +19,7 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     vec[T] broadcast[T](T x) noexcept
     vec[T] fma[T](vec[T] a, vec[T] b, vec[T] c) noexcept
     vec[T] maximum[T](vec[T] a, vec[T] b) noexcept
+    vec[T] minimum[T](vec[T] a, vec[T] b) noexcept
     vec[T] select_equal[T](vec[T] a, vec[T] b, vec[T] x, vec[T] y) noexcept
     vec[T] select_less[T](vec[T] a, vec[T] b, vec[T] x, vec[T] y) noexcept
     vec[T] keep_first[T](vec[T] v, Py_ssize_t k) noexcept

@@ -118,7 +118,7 @@ cdef inline void exact_product(vec[double] a, vec[double] b, vec[double]* high, 
 
 cdef inline void careful_terms(vec[double] x, double top, vec[double]* high, vec[double]* low) noexcept nogil:
     cdef vec[double] largest = broadcast(top)
-    exponential_parts(x, largest - broadcast(lowest(<double>0)), magic_of(scale_of(largest)), high, low)
+    exponential_parts(maximum(largest - broadcast(lowest(<double>0)), x), magic_of(scale_of(largest)), high, low)
     low[0] = high[0] * low[0]
 
 

@@ -2,9 +2,10 @@
 
 (a) `Terms` is enough for softmax: the sum of the terms as high + low. Multiplying by a power of two is exact, so
     two states merge by bringing both to the larger K.
-(b) `TermsBesideMaximum` is for the logarithms: the sum without the elements that equal the largest, and their number.
-    log(ties + rest/e^max) keeps its relative accuracy where the row is almost one-hot and the sum is almost 1
-    (Blanchard, Higham and Higham 2021).
+(b) The logarithm of the sum over e^max is log1p of what the others add to it, which keeps its relative accuracy where the
+    row is almost one-hot (Blanchard, Higham and Higham 2021). Down to `least_ratio` the others still have their digits
+    in the sum of all terms. Below it takes a `TermsBesideMaximum`: the sum without the elements that equal the largest, and
+    their number.
 (c) A state always belongs to whole blocks of BLOCK elements from the row's start, each with its own largest element
     and its own K; so the bits do not depend on who summed which blocks, as long as they merge from left to right.
 (d) What ends a sum (reciprocal, logarithm) is written over vectors: columns have a sum in each lane, a row has the
@@ -13,7 +14,7 @@
 
 from fastsoftmax.simd cimport broadcast, fma, from_bits, has_fma, narrow, vec, widen_high, widen_low
 from fastsoftmax.vector_math cimport (
-    exponential, exponential_term, first_lane, log1p, magic_of, real, scale_of, shift_limit,
+    exponential, exponential_term, first_lane, log1p, magic_of, plain_term, real, scale_of, shift_limit,
 )
 
 cdef enum:
@@ -172,6 +173,40 @@ cdef inline void merge_beside_maximum(real unused, TermsBesideMaximum* state, Te
         add_scaled(&smaller.high, &smaller.low, 1.0, smaller.ties * first_lane(term), 0.0, 1.0)
     scale = power_of_two(scale_of_number(<real>smaller.largest) - scale_of_number(<real>state.largest))
     add_scaled(&state.high, &state.low, 1.0, smaller.high, smaller.low, scale)
+
+
+cdef inline double least_ratio(real unused) noexcept nogil:
+    """The others' sum over the largest term below which they have lost digits beside it, and are summed apart."""
+    return 0.000244140625 if real is float else 9.313225746154785e-10  # 2^-12, 2^-30
+
+
+cdef inline void ratios_to_maximum(
+    vec[double] a, vec[double] b, vec[real] largest, vec[double]* ratio_a, vec[double]* ratio_b
+) noexcept nogil:
+    """The sums of e^(x - max) but for one maximum, from sums of all terms: float32's lanes 0-7 and 8-15, or float64's twice.
+
+    What is taken out is the term as it was added, and what divides is the exact one.
+    """
+    cdef vec[double] term_a, term_b
+    cdef vec[real] term
+    maximum_term(largest, &term_a, &term_b)
+    if real is float:
+        term = plain_term(largest, magic_of(scale_of(largest)))
+        ratio_a[0] = (a - widen_low(term)) / term_a
+        ratio_b[0] = (b - widen_high(term)) / term_b
+    else:
+        ratio_a[0] = ((a - term_a) + b) / term_a
+        ratio_b[0] = ratio_a[0]
+
+
+cdef inline double ratio_to_maximum(real largest, Terms state) noexcept nogil:
+    """The same, of one row."""
+    cdef vec[double] ratio, same
+    if real is float:
+        ratios_to_maximum(broadcast(state.high + state.low), broadcast(state.high + state.low), broadcast(largest), &ratio, &same)
+    else:
+        ratios_to_maximum(broadcast(state.high), broadcast(state.low), broadcast(largest), &ratio, &same)
+    return first_lane(ratio)
 
 
 cdef inline vec[double] log_of_sum(vec[double] ties, vec[double] rest, vec[double] maximum_term) noexcept nogil:

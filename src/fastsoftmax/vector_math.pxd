@@ -91,11 +91,10 @@ cdef inline vec[real] magic_of(vec[real] K) noexcept nogil:
 
 
 cdef inline void exponential_parts(
-    vec[real] x, vec[real] floor, vec[real] magic, vec[real]* power, vec[real]* rest
+    vec[real] x, vec[real] magic, vec[real]* power, vec[real]* rest
 ) noexcept nogil:
-    """c 2^(bias - K) e^x as power * (1 + rest) with |rest| < 0.022; x below floor counts as floor."""
+    """c 2^(bias - K) e^x as power * (1 + rest) with |rest| < 0.022."""
     cdef vec[real] shifted, n, t, tail, square
-    x = maximum(floor, x)
     shifted = fma(x, broadcast(exponential[real].steps_per_unit()), magic)
     n = shifted - magic
     if has_fma:
@@ -119,11 +118,16 @@ cdef inline void exponential_parts(
     rest[0] = fma(tail, square, t)
 
 
-cdef inline vec[real] exponential_term(vec[real] x, vec[real] floor, vec[real] magic) noexcept nogil:
-    """The same in one number, off by at most 1.4 units of 2^-24 or 2^-53."""
+cdef inline vec[real] plain_term(vec[real] x, vec[real] magic) noexcept nogil:
+    """The same in one number, off by at most 1.4 units of 2^-24 or 2^-53; x is no more than `lowest` below the largest."""
     cdef vec[real] power, rest
-    exponential_parts(x, floor, magic, &power, &rest)
+    exponential_parts(x, magic, &power, &rest)
     return fma(power, rest, power)
+
+
+cdef inline vec[real] exponential_term(vec[real] x, vec[real] floor, vec[real] magic) noexcept nogil:
+    """The same of any x; below floor it counts as floor."""
+    return plain_term(maximum(floor, x), magic)
 
 
 cdef inline vec[double] log1p(vec[double] x) noexcept nogil:

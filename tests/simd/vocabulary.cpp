@@ -125,6 +125,7 @@ template <class T> void choices() {
     for (int i = 0; i < lanes<T>; i += 3) b[i] = a[i];
     const auto va = a.vector(), vb = b.vector(), vx = x.vector(), vy = y.vector();
     expect_lanes<T>("maximum", simd::maximum<T>(va, vb), Nan::exact, [&](int i) { return a[i] > b[i] ? a[i] : b[i]; });
+    expect_lanes<T>("minimum", simd::minimum<T>(va, vb), Nan::exact, [&](int i) { return a[i] < b[i] ? a[i] : b[i]; });
     expect_lanes<T>("select_equal", simd::select_equal<T>(va, vb, vx, vy), Nan::exact,
                     [&](int i) { return a[i] == b[i] ? x[i] : y[i]; });
     expect_lanes<T>("select_less", simd::select_less<T>(va, vb, vx, vy), Nan::exact,

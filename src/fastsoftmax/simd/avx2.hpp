@@ -119,6 +119,14 @@ template <> inline vecd maximum(vecd a, vecd b) {
     return {_mm256_max_pd(a.low, b.low), _mm256_max_pd(a.high, b.high)};
 }
 
+template <class T> inline vec<T> minimum(vec<T> a, vec<T> b);
+template <> inline vecf minimum(vecf a, vecf b) {
+    return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
+}
+template <> inline vecd minimum(vecd a, vecd b) {
+    return {_mm256_min_pd(a.low, b.low), _mm256_min_pd(a.high, b.high)};
+}
+
 template <class T> inline vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y);
 template <> inline vecf select_equal(vecf a, vecf b, vecf x, vecf y) {
     return {_mm256_blendv_ps(y.low, x.low, _mm256_cmp_ps(a.low, b.low, _CMP_EQ_OQ)),

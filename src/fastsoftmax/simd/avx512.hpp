@@ -67,6 +67,10 @@ template <class T> inline vec<T> maximum(vec<T> a, vec<T> b);
 template <> inline vecf maximum(vecf a, vecf b) { return {_mm512_max_ps(a.r, b.r)}; }
 template <> inline vecd maximum(vecd a, vecd b) { return {_mm512_max_pd(a.r, b.r)}; }
 
+template <class T> inline vec<T> minimum(vec<T> a, vec<T> b);
+template <> inline vecf minimum(vecf a, vecf b) { return {_mm512_min_ps(a.r, b.r)}; }
+template <> inline vecd minimum(vecd a, vecd b) { return {_mm512_min_pd(a.r, b.r)}; }
+
 template <class T> inline vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y);
 template <> inline vecf select_equal(vecf a, vecf b, vecf x, vecf y) {
     return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.r, b.r, _CMP_EQ_OQ), y.r, x.r)};

@@ -132,6 +132,10 @@ template <class T> SIMD_INLINE vec<T> maximum(vec<T> a, vec<T> b) {
     return map<T>([](auto x, auto y) { return x > y ? x : y; }, a, b);
 }
 
+template <class T> SIMD_INLINE vec<T> minimum(vec<T> a, vec<T> b) {
+    return map<T>([](auto x, auto y) { return x < y ? x : y; }, a, b);
+}
+
 template <class T> SIMD_INLINE vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y) {
     return map<T>([](auto p, auto q, auto s, auto t) { return p == q ? s : t; }, a, b, x, y);
 }

@@ -151,12 +151,19 @@ template <> SIMD_INLINE vecd fma(vecd a, vecd b, vecd c) {
     return each<double>([=](int i) { return vfmaq_f64(c.r[i], a.r[i], b.r[i]); });
 }
 
-// Not vmaxq, which lets a nan through from either side and orders the zeros.
+// Not vmaxq and vminq, which let a nan through from either side and order the zeros.
 SIMD_INLINE float32x4_t larger(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 SIMD_INLINE float64x2_t larger(float64x2_t a, float64x2_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
 
 template <class T> SIMD_INLINE vec<T> maximum(vec<T> a, vec<T> b) {
     return each<T>([=](int i) { return larger(a.r[i], b.r[i]); });
+}
+
+SIMD_INLINE float32x4_t smaller(float32x4_t a, float32x4_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+SIMD_INLINE float64x2_t smaller(float64x2_t a, float64x2_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
+
+template <class T> SIMD_INLINE vec<T> minimum(vec<T> a, vec<T> b) {
+    return each<T>([=](int i) { return smaller(a.r[i], b.r[i]); });
 }
 
 template <class T> SIMD_INLINE vec<T> select_equal(vec<T> a, vec<T> b, vec<T> x, vec<T> y);

@@ -21,6 +21,7 @@
 //   + - * /                    lane by lane, rounded to nearest even
 //   fma(a, b, c)               a*b + c
 //   maximum(a, b)              the larger; b where either is nan or both are zeros (the order of operands is a promise)
+//   minimum(a, b)              the smaller, in the same way
 //   select_equal(a, b, x, y)   x where a == b, else y (a nan equals nothing)
 //   select_less(a, b, x, y)    x where a < b, else y
 //   keep_first(v, k)           the first k lanes of v, +0.0 in the others
