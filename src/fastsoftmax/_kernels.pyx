@@ -33,6 +33,15 @@ cdef enum:
     BRIEF = 8192  # elements up to which it does not let other threads run meanwhile
 
 
+cdef Py_ssize_t cache = 33554432  # bytes of the last-level cache
+
+
+def set_cache(Py_ssize_t size):
+    """Tell how many bytes the last-level cache has; no result depends on it."""
+    global cache
+    cache = size
+
+
 cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced, bint written=True) except -1:
     """Guard the kernels: x is (outer, n, inner), out has its shape, or the same without n."""
     if not (PyArray_ISCARRAY_RO(x) and (PyArray_ISCARRAY(out) if written else PyArray_ISCARRAY_RO(out))):
@@ -57,7 +66,7 @@ cdef inline int reduce_any_rows(
     """Rows, by whichever kernel is faster."""
     if is_short(<real>0, outer, n):
         return reduce_short_rows(operation, x, y, outer, n, made_nan)
-    if is_grouped(operation, <real>0, outer, n):
+    if is_grouped(operation, <real>0, outer, n, cache):
         return reduce_grouped_rows(operation, x, y, outer, n, made_nan)
     return reduce_rows(operation, x, y, outer, n, past_caches, made_nan)
 
@@ -79,7 +88,7 @@ cdef bint dispatch(Operation operation, cnp.ndarray x, cnp.ndarray out) except? 
     cdef Py_ssize_t outer = cnp.PyArray_DIM(x, 0)
     cdef Py_ssize_t n = cnp.PyArray_DIM(x, 1)
     cdef Py_ssize_t inner = cnp.PyArray_DIM(x, 2)
-    cdef bint past_caches = cnp.PyArray_NBYTES(out) > 33554432
+    cdef bint past_caches = cnp.PyArray_NBYTES(out) > cache
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
         return run(operation, <const float*>cnp.PyArray_DATA(x), <float*>cnp.PyArray_DATA(out), outer, n, inner, past_caches)
     if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:

@@ -13,6 +13,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._cache import cache
 from ._cpu import runnable_targets
 
 if TYPE_CHECKING:
@@ -40,3 +41,5 @@ name: str = _choose(os.environ.get(VARIABLE), runnable)
 
 if not TYPE_CHECKING:
     kernels = import_module(f"{__package__}._kernels_{name}")
+
+kernels.set_cache(cache)

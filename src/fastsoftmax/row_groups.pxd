@@ -5,17 +5,16 @@
     the reciprocals and the logarithms of a group are computed in the lanes of one vector.
 (b) A row is plain if its largest element is finite and needs no shift, and its smallest is at most `plain_depth` below that. Then
     no term needs the floor, no result is below the smallest normal number and has to be watched, and in place there is
-    no need of a copy. softmax of any other row is for rows.pxd; so is it that of rows of more than BLOCK elements,
-    unless they are plain.
+    no need of a copy. softmax of any other row is for rows.pxd, and so it is of a row that is too long for the caches.
 (c) Logarithms have no results to watch. They leave to rows.pxd what is infinite, is shifted, or is summed beside its maximum.
 (d) Each number goes through the operations of rows.pxd in their order, and so has the bits it has there.
 """
 
 from libc.math cimport INFINITY, NAN
+from libc.stdlib cimport free, malloc
 
 from fastsoftmax.rows cimport (
-    LOGSUMEXP, RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences, fill,
-    hear_signals, lanes, reduce_rows,
+    LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences, fill, hear_signals, lanes, reduce_rows,
 )
 from fastsoftmax.simd cimport (
     broadcast, keep_first, load, load_partial, maximum, minimum, reduce_max, store, store_partial,
@@ -32,12 +31,13 @@ from fastsoftmax.vector_math cimport (
 cdef enum:
     LANES = 16  # of float32
     FEWEST = 3  # rows that are worth it
+    RESIDENT_SHARE = 4  # rows and their results together in half of the last-level cache are read again without recomputing
     GROUPED = 4096  # elements of the rows of a group, at least one: a level-1 cache holds them and their results
 
 
 cdef inline real plain_depth(real unused) noexcept nogil:
-    """With it e^(x - max) over the sum of 2^17 of them is above the smallest normal number."""
-    return <real>72.0 if real is float else <real>690.0
+    """With it e^(x - max) over the sum of 2^23 of them is above the smallest normal number."""
+    return <real>71.0 if real is float else <real>690.0
 
 
 cdef inline void find_extremes(const real* x, Py_ssize_t n, real* largest, real* smallest) noexcept nogil:
@@ -217,13 +217,16 @@ cdef inline void log_group(
             differences(x + row * n, y + row * n, n, tops[row], <real>logarithms[row])
 
 
-cdef inline bint softmax_blocks(const real* x, real* y, Py_ssize_t n) noexcept nogil:
-    """softmax of a plain row of more than BLOCK elements that fits the cache. False, with nothing written, if it is not plain."""
-    cdef real tops[RESIDENT_BLOCKS]
-    cdef double K[RESIDENT_BLOCKS]
+cdef struct Block:
+    double largest
+    double K
+
+
+cdef inline bint softmax_blocks(const real* x, real* y, Py_ssize_t n, Block* parts) noexcept nogil:
+    """softmax of a plain row of more than BLOCK elements, with room for its blocks; False if it is not plain."""
     cdef Py_ssize_t blocks = (n + BLOCK - 1) // BLOCK
     cdef Py_ssize_t block, start, length
-    cdef real smallest
+    cdef real top, smallest
     cdef real largest = -INFINITY
     cdef real least = INFINITY
     cdef vec[real] high, low
@@ -231,16 +234,17 @@ cdef inline bint softmax_blocks(const real* x, real* y, Py_ssize_t n) noexcept n
     cdef Terms state = no_terms(<real>0)
     for block in range(blocks):
         start = block * BLOCK
-        find_extremes(x + start, n - start if n - start < BLOCK else BLOCK, &tops[block], &smallest)
-        largest = tops[block] if tops[block] > largest else largest
+        find_extremes(x + start, n - start if n - start < BLOCK else BLOCK, &top, &smallest)
+        parts[block].largest = top
+        largest = top if top > largest else largest
         least = smallest if smallest < least else least
     if not is_plain(largest, least) or least < -shift_limit(<real>0):
         return False
     for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
-        sum_piece(True, x + start, y + start, length, tops[block], &part.high, &part.low)
-        part.K = K[block] = scale_of_number(tops[block])
+        sum_piece(True, x + start, y + start, length, <real>parts[block].largest, &part.high, &part.low)
+        part.K = parts[block].K = scale_of_number(<real>parts[block].largest)
         merge(&state, part)
     if state.high != state.high:
         fill(y, n, <real>NAN)
@@ -249,15 +253,17 @@ cdef inline bint softmax_blocks(const real* x, real* y, Py_ssize_t n) noexcept n
     for block in range(blocks):
         start = block * BLOCK
         length = n - start if n - start < BLOCK else BLOCK
-        scale_terms(y + start, length, <real>power_of_two(K[block] - state.K), high, low)
+        scale_terms(y + start, length, <real>power_of_two(parts[block].K - state.K), high, low)
     return True
 
 
-cdef inline bint is_grouped(Operation operation, real unused, Py_ssize_t outer, Py_ssize_t n) noexcept nogil:
-    """Whether rows (outer, n) are for this file."""
+cdef inline bint is_grouped(
+    Operation operation, real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache
+) noexcept nogil:
+    """Whether rows (outer, n) are for this file; the last-level cache has so many bytes."""
     if n <= BLOCK:
         return outer >= FEWEST
-    return operation == SOFTMAX and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
+    return operation == SOFTMAX and n * <Py_ssize_t>sizeof(real) <= cache // RESIDENT_SHARE
 
 
 cdef inline int reduce_grouped_rows(
@@ -270,20 +276,28 @@ cdef inline int reduce_grouped_rows(
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t rows, row
-    while start < outer:
-        rows = outer - start if outer - start < size else size
-        if operation != SOFTMAX:
-            log_group(operation, x + start * n, y + start * m, n, rows, <bint*>done)
-        elif n > BLOCK:
-            done[0] = softmax_blocks(x + start * n, y + start * n, n)
-        else:
-            softmax_group(x + start * n, y + start * n, n, rows, <bint*>done)
-        for row in range(rows):
-            if not done[row]:
-                reduce_rows(operation, x + (start + row) * n, y + (start + row) * m, 1, n, False, made_nan)
-        start += rows
-        since += rows * n
-        if since >= SIGNAL_PERIOD:
-            since = 0
-            hear_signals()
+    cdef Block* parts = NULL
+    if n > BLOCK:
+        parts = <Block*>malloc((n + BLOCK - 1) // BLOCK * sizeof(Block))
+        if parts == NULL:
+            raise MemoryError()
+    try:
+        while start < outer:
+            rows = outer - start if outer - start < size else size
+            if operation != SOFTMAX:
+                log_group(operation, x + start * n, y + start * m, n, rows, <bint*>done)
+            elif n > BLOCK:
+                done[0] = softmax_blocks(x + start * n, y + start * n, n, parts)
+            else:
+                softmax_group(x + start * n, y + start * n, n, rows, <bint*>done)
+            for row in range(rows):
+                if not done[row]:
+                    reduce_rows(operation, x + (start + row) * n, y + (start + row) * m, 1, n, False, made_nan)
+            start += rows
+            since += rows * n
+            if since >= SIGNAL_PERIOD:
+                since = 0
+                hear_signals()
+    finally:
+        free(parts)
     return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsoftmax import _target
+from fastsoftmax import _cache, _target
 
 
 def add_to(commands: Any) -> None:
@@ -29,6 +29,7 @@ def run(command: argparse.Namespace) -> None:
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": f"{platform.system()} {platform.machine()}",
         "CPU": cpu_model(),
+        "cache": f"{_cache.cache / 2**20:g} MiB",
     }
     for name, value in facts.items():
         print(f"{name:<14} {value}")

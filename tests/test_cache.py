@@ -1,0 +1,67 @@
+"""The size of the last-level cache decides how rows are read, and nothing else."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from formats import assert_same_bits
+
+SIZES = (1, 100_000, 1_000_000, 1 << 27)
+
+
+@pytest.fixture
+def cache(fs):
+    """Tell the kernels another size, and the true one at the end."""
+    yield fs._target.kernels.set_cache
+    fs._target.kernels.set_cache(fs._cache.cache)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 5_000), (2, 140_000), (1, 300_001)])
+def test_it_changes_no_bit(fs, cache, rng, kind, shape):
+    for spread in (1, 90):
+        x = (spread * rng.standard_normal(shape)).astype(kind)
+        results = []
+        for size in SIZES:
+            cache(size)
+            in_place = x.copy()
+            fs.softmax(in_place, -1, out=in_place)
+            results.append(
+                (fs.softmax(x, -1), in_place, fs.log_softmax(x, -1), fs.logsumexp(x, -1))
+            )
+        for result in results[1:]:
+            for got, expected in zip(result, results[0], strict=True):
+                assert_same_bits(got, expected)
+        assert_same_bits(results[0][0], results[0][1])
+
+
+def test_the_environment_overrides_what_the_system_tells(fs):
+    assert fs._cache.size("123456") == 123456
+    assert fs._cache.size(str(1 << 40)) == fs._cache.LARGEST
+    assert 0 < fs._cache.size(None) <= fs._cache.LARGEST
+    assert fs._cache.size("") == fs._cache.size(None)
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "8M", "many", "1.5"])
+def test_what_is_no_size_is_an_error_that_names_the_variable(size):
+    environment = os.environ | {"FASTSOFTMAX_CACHE": size}
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastsoftmax"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"ImportError: FASTSOFTMAX_CACHE={size!r} is not a number of bytes" in done.stderr
+
+
+def test_a_system_that_tells_nothing_has_the_default(fs, monkeypatch, tmp_path):
+    monkeypatch.setattr(fs._cache, "_SIZES", str(tmp_path / "index{}"))
+    assert fs._cache.size(None) == fs._cache.DEFAULT
+    (tmp_path / "index2").write_text("1024K\n")
+    assert fs._cache.size(None) == 1 << 20
+    (tmp_path / "index3").write_text("no size")
+    assert fs._cache.size(None) == 1 << 20
