@@ -535,11 +535,18 @@ cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* loga
     cdef Terms state
     cdef real shift = 0
     cdef real shifted_largest
-    cdef double ratio
-    sum_terms(x, n, shift, &state, largest)
+    cdef double ratio, unused
+    if n <= BLOCK:
+        largest[0] = block_maximum(x, n)
+        if -shift_limit(<real>0) <= largest[0] <= shift_limit(<real>0):
+            sum_block(x, NULL, n, largest[0], False, &state.high, &state.low, &unused)
+        elif is_finite(largest[0]):
+            sum_terms(x, n, shift_of(largest[0]), &state, &shifted_largest)
+    else:
+        sum_terms(x, n, shift, &state, largest)
     if is_finite(largest[0]):
         shift = shift_of(largest[0])
-        if shift != 0:
+        if shift != 0 and n > BLOCK:
             sum_terms(x, n, shift, &state, &shifted_largest)
         ratio = ratio_to_maximum(<real>(largest[0] - shift), state)
         if ratio < least_ratio(<real>0):
