@@ -17,22 +17,19 @@ class Cell:
     dtype: str
     axis: int | None
     out: bool = False  # the caller hands over the output; otherwise each call makes a fresh one
+    workers: int = 1
 
     @property
     def size(self) -> int:
         return prod(self.shape)
 
     @property
-    def soon_done(self) -> bool:
-        """Whether timing and judging it is a matter of a moment."""
-        return self.size < 1_000_000
-
-    @property
     def name(self) -> str:
         shape = "x".join(map(str, self.shape))
         out = " out=" if self.out else ""
-        return f"{self.op} {self.dtype} {shape} axis={self.axis}{out}"
+        workers = f" workers={self.workers}" if self.workers > 1 else ""
+        return f"{self.op} {self.dtype} {shape} axis={self.axis}{out}{workers}"
 
-    def matches(self, words: list[str]) -> bool:
-        """Whether every word is part of the name."""
-        return all(word in self.name for word in words)
+    def matches(self, parts: list[str]) -> bool:
+        """Whether the name contains every part."""
+        return all(part in self.name for part in parts)

@@ -96,25 +96,23 @@ def markdown(results: Results) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results.libraries.items())
     head = [*results.head, ("Libraries", versions)]
     head += [("Not installed", line) for line in results.missing]
-    parts = ["# Benchmark report", table(["", ""], head).replace("---:", "---"), EXPLANATION]
+    parts = ["# Goals", table(["", ""], head).replace("---:", "---"), EXPLANATION]
     wins = [
         f"- {record.cell.name}: {peer}, {number(comparison.ratio)}"
-        for record in results.records
+        for record in results.headline
         for peer, comparison in record.peers.items()
         if comparison.ratio < 1
     ]
-    compared = sum(len(record.peers) for record in results.records)
+    compared = sum(len(record.peers) for record in results.headline)
     if compared:
         parts += [
             f"## Where a peer wins\n\n{len(wins)} of {compared} comparisons.",
             "\n".join(wins),
         ]
     if results.headline:
-        parts += ["## Goals", *goal_tables(results)]
-        parts += ["## Headline", _records(results.headline, results.peers)]
-    for title, records in results.groups.items():
-        parts += [f"## {title}", _records(records, results.peers)]
-    tiny = _one_exp(results.records)
+        parts += ["## Bounds and aims", *goal_tables(results)]
+        parts += ["## Cells", _records(results.headline, results.peers)]
+    tiny = _one_exp(results.headline)
     if tiny:
         parts += ["## Tiny arrays", tiny]
     if results.errors:
@@ -128,9 +126,7 @@ def markdown(results: Results) -> str:
         )
         columns = ["library", "median", "quartiles"]
         parts += ["## Import, in ms over NumPy's", table(columns, rows)]
-    for title, file in results.plots.items():
-        parts.append(f"![{title}]({file})")
-    unsupported = _unsupported(results.records)
+    unsupported = _unsupported(results.headline)
     if unsupported:
         parts += ["## Not available", unsupported]
     return "\n\n".join(part for part in parts if part) + "\n"

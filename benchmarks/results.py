@@ -15,11 +15,9 @@ class Results:
     libraries: dict[str, str]  # name, version; ours first
     missing: list[str]
     headline: list[Record] = field(default_factory=list)
-    groups: dict[str, list[Record]] = field(default_factory=dict)
     errors: list[Errors] = field(default_factory=list)
     memory: list[Usage] = field(default_factory=list)
     imports: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    plots: dict[str, str] = field(default_factory=dict)  # title, file name
 
     @property
     def ours(self) -> str:
@@ -28,7 +26,3 @@ class Results:
     @property
     def peers(self) -> list[str]:
         return list(self.libraries)[1:]
-
-    @property
-    def records(self) -> list[Record]:
-        return self.headline + [record for group in self.groups.values() for record in group]

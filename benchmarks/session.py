@@ -1,4 +1,4 @@
-"""One run from end to end: measure what was asked for, then write report, data and plots."""
+"""The goals from end to end: measure what was asked for, then write report and data."""
 
 import dataclasses
 import json
@@ -7,9 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from . import goals, hard_inputs, import_time, machine, measure, memory
-from .cell import Cell
-from .grid import Group
-from .grid import groups as whole_grid
 from .libraries import Library, load_ours, load_peers
 from .markdown import duration
 from .record import Record
@@ -18,10 +15,8 @@ from .results import Results
 from .run import measure as measure_cell
 
 
-def run(
-    *, cpu: int | None, quick: bool, headline_only: bool, words: list[str], output: Path
-) -> None:
-    """Do what the command line asked for."""
+def run(*, cpu: int | None, quick: bool, parts: list[str], output: Path) -> None:
+    """Measure the goals; accuracy, memory and import, too, unless cells were picked."""
     head = [("Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"), *machine.describe(cpu)]
     ours = load_ours()
     peers, missing = load_peers()
@@ -33,24 +28,17 @@ def run(
         {library.name: library.version for library in libraries},
         missing,
     )
-    glance = quick and not headline_only
-
-    def timed(cells: tuple[Cell, ...]) -> list[Record]:
-        chosen = [cell for cell in cells if cell.matches(words) and (cell.soon_done or not glance)]
-        return [_progress(measure_cell(cell, ours, peers, effort)) for cell in chosen]
-
-    results.headline = timed(goals.CELLS)
-    grid = [] if headline_only else whole_grid(quick)
-    for group in grid:
-        if records := timed(group.cells):
-            results.groups[group.title] = records
-    if not words:
-        short = quick or headline_only
-        measured = [ours] if short else libraries
-        results.errors = hard_inputs.errors(ours, [] if quick else peers, short=short)
+    results.headline = [
+        _progress(measure_cell(cell, ours, peers, effort))
+        for cell in goals.CELLS
+        if cell.matches(parts)
+    ]
+    if not parts:
+        measured = [ours] if quick else libraries
+        results.errors = hard_inputs.errors(ours, [] if quick else peers, short=quick)
         results.memory = _memory(measured)
         results.imports = _imports(measured)
-    _write(results, [] if quick else grid, output)
+    _write(results, output)
 
 
 def _progress(record: Record) -> Record:
@@ -73,30 +61,10 @@ def _imports(libraries: list[Library]) -> dict[str, tuple[float, float, float]]:
     }
 
 
-def _write(results: Results, drawn: list[Group], output: Path) -> None:
+def _write(results: Results, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    _draw(results, drawn, output)
-    report = output / "report.md"
+    report = output / "goals.md"
     report.write_text(markdown(results), encoding="utf-8")
     data = json.dumps(dataclasses.asdict(results), indent=1)
-    (output / "results.json").write_text(data, encoding="utf-8")
+    (output / "goals.json").write_text(data, encoding="utf-8")
     print(report)
-
-
-def _draw(results: Results, groups: list[Group], output: Path) -> None:
-    try:
-        from . import plots
-    except ImportError as error:
-        print(f"no plots: {error}", file=sys.stderr)
-        return
-    for group in groups:
-        records = results.groups.get(group.title, [])
-        if not group.sweep or not records:
-            continue
-        stem = group.title.lower().replace(",", "").replace(" ", "-")
-        plots.ratios(group.title, records, results.peers, output / f"{stem}.png")
-        results.plots[group.title] = f"{stem}.png"
-        if records[0].cell.out:
-            title = f"{group.title}: distance to the floor"
-            plots.floor(title, records, output / f"{stem}-floor.png")
-            results.plots[title] = f"{stem}-floor.png"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import threads
 from ..arrays import output_of
 from ..call import Call
 from ..cell import Cell
@@ -19,7 +20,8 @@ def _itself(returned: Any) -> Any:
 
 
 class Spelling(NamedTuple):
-    """One operation, with a fresh output and with a given one; ``{axis}`` is filled in.
+    """One operation, with a fresh output and with a given one; ``{axis}`` and
+    ``{threads}`` are filled in.
 
     `judged` finds the array whose error is counted in what a call with a fresh output returns.
     """
@@ -35,7 +37,7 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True)
 class Library:
-    """A library at one thread.
+    """A library, at as many threads as its process may use.
 
     `namespace` makes the names its spellings use, among them the inputs in the library's own
     container; `to_numpy` brings a result back.
@@ -57,7 +59,7 @@ class Library:
             raise Unsupported("no output to hand over" if cell.out and spelling else "no such call")
         output = output_of(cell) if cell.out else None
         names = self.namespace(cell, inputs, output)
-        return Call(statement.format(axis=cell.axis), names)
+        return Call(statement.format(axis=cell.axis, threads=threads.count()), names)
 
     def result(self, cell: Cell, call: Call) -> np.ndarray:
         """Run the call once; raises `Unsupported` where the result is of another dtype."""

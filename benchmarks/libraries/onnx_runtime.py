@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
 
+from .. import threads
 from ..cell import Cell
 from ..op import Inputs
 from .library import Library, Spelling, Unsupported
@@ -59,7 +60,7 @@ def _model(cell: Cell) -> bytes:
 
 def _namespace(cell: Cell, inputs: Inputs, out: np.ndarray | None) -> dict[str, Any]:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads.count()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # a type it lacks is reported by the exception already
     session = onnxruntime.InferenceSession(

@@ -1,5 +1,7 @@
-"""fastsoftmax itself."""
+"""fastsoftmax itself, with `workers=` wherever more than one is asked for."""
 
+import inspect
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
 from typing import Any
@@ -10,7 +12,7 @@ import fastsoftmax
 
 from ..cell import Cell
 from ..op import Inputs
-from .library import Library, Spelling
+from .library import Library, Spelling, Unsupported
 
 ARGUMENTS = {
     "softmax": "x",
@@ -33,7 +35,12 @@ SPELLINGS["cross_entropy_value_and_grad"] = Spelling(
 
 
 def _namespace(cell: Cell, inputs: Inputs, out: np.ndarray | None) -> dict[str, Any]:
-    return {cell.op: getattr(fastsoftmax, cell.op), "out": out, **inputs}
+    function = getattr(fastsoftmax, cell.op)
+    if cell.workers > 1:
+        if "workers" not in inspect.signature(function).parameters:
+            raise Unsupported("takes no workers")
+        function = partial(function, workers=cell.workers)
+    return {cell.op: function, "out": out, **inputs}
 
 
 def _version() -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from .. import threads
 from ..arrays import dtype_named
 from ..cell import Cell
 from ..op import Inputs
@@ -86,5 +87,5 @@ def _namespace(cell: Cell, inputs: Inputs, out: np.ndarray | None) -> dict[str, 
 
 
 def load() -> Library:
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads.count())
     return Library("PyTorch", torch.__version__, SPELLINGS, _namespace, _array)

@@ -21,13 +21,13 @@ from .library import Library, Spelling, Unsupported
 
 CALLS = {
     "gradient_proba": Spelling(
-        "gradient_proba(targets, x, n_threads=1)",
-        "gradient_proba(targets, x, gradient_out=out, proba_out=beside, n_threads=1)",
+        "gradient_proba(targets, x, n_threads={threads})",
+        "gradient_proba(targets, x, gradient_out=out, proba_out=beside, n_threads={threads})",
         judged=itemgetter(0),
     ),
     "loss_gradient": Spelling(
-        "loss_gradient(targets, x, n_threads=1)",
-        "loss_gradient(targets, x, gradient_out=out, loss_out=beside, n_threads=1)",
+        "loss_gradient(targets, x, n_threads={threads})",
+        "loss_gradient(targets, x, gradient_out=out, loss_out=beside, n_threads={threads})",
         judged=itemgetter(1),
     ),
 }
