@@ -5,7 +5,7 @@ from .markdown import duration, number, table
 from .record import Comparison, Record
 from .results import Results
 
-PEER_WINS = "peer wins"
+PEER_FASTER = "peer faster"
 
 
 def _comparison(peer: Comparison | None) -> str:
@@ -13,7 +13,7 @@ def _comparison(peer: Comparison | None) -> str:
         return "no"
     ratio = f"{number(peer.ratio)} [{number(peer.low)}, {number(peer.high)}]"
     error = "" if peer.ulp is None else f" · {number(peer.ulp)} ulp"
-    return f"**{ratio} {PEER_WINS}**{error}" if peer.ratio < 1 else ratio + error
+    return f"**{ratio} {PEER_FASTER}**{error}" if peer.ratio < 1 else ratio + error
 
 
 def _records(records: list[Record], peers: list[str]) -> str:
@@ -86,7 +86,7 @@ def _unsupported(records: list[Record]) -> str:
 EXPLANATION = f"""\
 A peer's column holds how many times faster fastsoftmax is: the median of paired ratios and their
 quartiles, then the peer's largest error. Below 1 the peer is faster, and the cell says
-"{PEER_WINS}".
+"{PEER_FASTER}".
 "times a copy" is our time over that of a copy moving as many bytes, in memory already touched.
 Every library runs at one thread. The method is described in docs/benchmarking.md."""
 
@@ -106,7 +106,7 @@ def markdown(results: Results) -> str:
     compared = sum(len(record.peers) for record in results.headline)
     if compared:
         parts += [
-            f"## Where a peer wins\n\n{len(wins)} of {compared} comparisons.",
+            f"## Where a peer is faster\n\n{len(wins)} of {compared} comparisons.",
             "\n".join(wins),
         ]
     if results.headline:

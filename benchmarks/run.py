@@ -34,7 +34,7 @@ def measure(cell: Cell, ours: Library, peers: list[Library], effort: Effort) -> 
             call = peer.call(cell, inputs)
             result = peer.result(cell, call)
         except Exception as error:  # whatever a foreign library raises means it cannot do this
-            unsupported[peer.name] = _first_line(error)
+            unsupported[peer.name] = first_line(error)
             continue
         ulp = judged.max_ulp(result) if judged else None
         compared[peer.name] = Comparison.of(against(call), ulp)
@@ -59,6 +59,7 @@ def measure(cell: Cell, ours: Library, peers: list[Library], effort: Effort) -> 
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says, in short."""
     lines = str(error).strip().splitlines()
     return lines[0][:120] if lines else type(error).__name__

@@ -29,6 +29,8 @@ ENOUGH_ROUNDS = 7
 CLOSE = 0.02  # the quartiles' distance, relative to the median
 SAMPLE = (2e-4, 2e-3)  # seconds
 LOOKS = 3
+LARGE = 1 << 22  # elements
+LOOKED_AT_ONCE = 0.03  # seconds; a call that takes longer is looked at once only
 
 Clock = Callable[[], float]
 SparePeer = Callable[[str, Cell], str | None]
@@ -43,7 +45,7 @@ def _first_look(timed: _Timed, sample: float = SAMPLE[0]) -> float:
     number = 1
     while (elapsed := timed.seconds(number)) < sample:
         number = max(2 * number, min(16 * number, int(number * sample / max(elapsed, 1e-9))))
-    if elapsed > 10 * sample:
+    if elapsed > LOOKED_AT_ONCE:
         return elapsed / number
     return min(elapsed, *(timed.seconds(number) for _ in range(LOOKS - 1))) / number
 
@@ -96,7 +98,7 @@ def hold(
     spared: SparePeer = lambda peer, cell: None,
     clock: Clock = time.perf_counter,
 ) -> Record:
-    """Measure a cell in about so many seconds; raises `Unsupported` where ours has no such call."""
+    """Measure a cell in about so many seconds."""
     ends = clock() + seconds
     ours.prepare(cell)
     reasons = {peer.name: reason for peer in peers if (reason := spared(peer.name, cell))}
@@ -120,10 +122,12 @@ def hold(
     found = levels(cell)
     timed: dict[str, _Timed] = {ours.name: ours} | {name: by_name[name] for name in chosen}
     timed |= {level.yardstick.name: level.yardstick for level in found}
-    each = {
-        name: estimates[name] if name in estimates else _first_look(call)
-        for name, call in timed.items()
-    }
+    each = dict(estimates)
+    for name, call in timed.items():
+        if name not in each:
+            # A large array fills a sample by itself, and looking at it first could take seconds.
+            own_is_long = name == ours.name and cell.size >= LARGE
+            each[name] = SAMPLE[1] if own_is_long else _first_look(call)
     taken = _rounds(timed, each, seconds, ends, clock)
     for contestant in (ours, *(by_name[name] for name in chosen)):
         contestant.release()

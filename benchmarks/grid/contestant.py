@@ -7,10 +7,10 @@ from ..accuracy import judge
 from ..call import Call
 from ..cell import Cell
 from ..libraries import Library, Unsupported
+from ..run import PLAINLY_WRONG, first_line
 from .arrays import inputs_of
 
 JUDGED_UP_TO = 1 << 14  # elements
-PLAINLY_WRONG = 1000  # ULP; no rounding explains as much in any of our results
 
 
 class Contestant(Protocol):
@@ -73,9 +73,3 @@ class Here:
 
     def release(self) -> None:
         self._timer = None
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, in short."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__

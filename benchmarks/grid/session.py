@@ -16,12 +16,13 @@ from pathlib import Path
 
 from .. import machine, threads
 from ..cell import Cell
-from ..libraries import Unsupported, load_ours, load_peers
+from ..libraries import load_ours, load_peers
+from ..libraries.ours import takes_workers
 from ..markdown import duration
 from .arrays import forget
 from .budget import Budget
 from .cells import cells
-from .contest import hold
+from .contest import LARGE, hold
 from .contestant import Contestant, Here
 from .record import Record, to_json
 from .report import markdown
@@ -30,7 +31,6 @@ from .station import Station
 from .store import Head, Store
 
 ORIGIN = ("CPU", "System", "Python", "Target", "Libraries")
-LARGE = 1 << 22  # elements; such arrays are given back as soon as the shape is done
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,7 @@ class _Run:
 
     def measure(self, cell: Cell, ours: Contestant, peers: list[Contestant]) -> None:
         share = self.budget.share(cell)
-        try:
-            record = hold(cell, ours, peers, share, self._slow.reason)
-        except Unsupported as error:
-            self.left_out[cell.name] = str(error)
-            return
+        record = hold(cell, ours, peers, share, self._slow.reason)
         self._slow.learn(record)
         self.store.add(record)
         if cell.size >= LARGE:
@@ -133,14 +129,19 @@ def _one_thread(state: _Run, contestants: list[Here]) -> None:
 
 def _all_cpus(state: _Run, names: list[str], cpus: int) -> None:
     due = [cell for cell in state.left if cell.workers > 1]
+    for cell in due:
+        if not takes_workers(cell.op):
+            state.left_out[cell.name] = "takes no workers"
+    due = [cell for cell in due if cell.name not in state.left_out]
     if not due:
         return
     threads.unpin()
     with ExitStack() as stack:
-        stations = []
-        for name in names:
-            stations.append(Station(name, cpus))
-            stack.callback(stations[-1].close)
+        stations = [Station(name, cpus) for name in names]
+        for station in stations:
+            stack.callback(station.close)
+        for station in stations:
+            station.release()  # answers when the library has been imported
         for cell in due:
             state.measure(cell, stations[0], list(stations[1:]))
 

@@ -30,27 +30,19 @@ class Station:
 
     def __init__(self, name: str, workers: int) -> None:
         self.name = name
-        self._workers = workers
-        self._process: subprocess.Popen[str] | None = None
-
-    def _started(self) -> subprocess.Popen[str]:
-        """The process, which is not started before it is needed."""
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, self.name],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=os.environ | threads.settings(self._workers),
-            )
-        return self._process
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | threads.settings(workers),
+        )
 
     def _ask(self, request: dict[str, Any]) -> Any:
-        process = self._started()
-        assert process.stdin and process.stdout
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
         if not line:
             raise ChildProcessError(f"the process of {self.name} has ended")
         answer = json.loads(line)
@@ -68,9 +60,8 @@ class Station:
         self._ask({"release": True})
 
     def close(self) -> None:
-        if self._process is not None:
-            with self._process:  # which closes its ends of the pipes and waits
-                pass
+        with self._process:  # which closes its ends of the pipes and waits
+            pass
 
 
 def _rest() -> None:
