@@ -126,7 +126,7 @@ class TestContest:
         clock = Clock()
         ours = Steady(clock, "ours", 1e-5)
         peers = [Steady(clock, f"peer {i}", seconds) for i, seconds in enumerate(each)]
-        record = contest.hold(SMALL, ours, peers, share, clock=clock, **options)
+        record = contest.hold(SMALL, ours, peers, share, clock=clock, on_cpu=clock, **options)
         return record, peers, clock
 
     def test_the_ratio_is_that_of_the_best_peer(self):
@@ -152,15 +152,51 @@ class TestContest:
         record, _, _ = self.hold(2e-5, share=10.0)
         assert record.rounds == contest.ENOUGH_ROUNDS
 
-    def test_a_call_that_takes_long_gets_one_round(self):
-        record, _, _ = self.hold(1.0, share=0.1)
-        assert record.rounds == 1
+    @pytest.mark.parametrize(("each", "rounds"), [(1e-2, 5), (0.1, 3), (1.0, 1)])
+    def test_rounds_when_the_share_is_over(self, each, rounds):
+        record, _, _ = self.hold(each, share=0.0)
+        assert record.rounds == rounds
+        assert record.ratio.median == pytest.approx(each / 1e-5)
+
+    def test_disturbed_rounds_do_not_count(self):
+        clock = Clock()
+        on_cpu = Clock()
+
+        class Disturbed(Steady):
+            """Takes far longer in every second sample, and is off the CPU for most of that."""
+
+            samples = 0
+
+            def seconds(self, number):
+                wall = super().seconds(number)
+                on_cpu.now += wall
+                self.samples += 1
+                if self.samples % 2:
+                    return wall
+                self.clock.now += 9 * wall
+                return 10 * wall
+
+        class Quiet(Steady):
+            def seconds(self, number):
+                on_cpu.now += number * self.each
+                return super().seconds(number)
+
+        ours, peer = Quiet(clock, "ours", 1e-5), Disturbed(clock, "peer", 2e-5)
+        record = contest.hold(SMALL, ours, [peer], 10.0, clock=clock, on_cpu=on_cpu)
+        assert record.ratio.high == pytest.approx(2)
+        assert record.rounds == contest.ENOUGH_ROUNDS
+
+    def test_a_call_that_takes_long_is_repeated_while_there_is_time(self):
+        record, _, _ = self.hold(1.0, share=4.5)
+        assert record.rounds == 3
         assert record.ratio.median == pytest.approx(1e5)
 
     def test_what_cannot_be_done_is_said(self):
         clock = Clock()
         peers = [Steady(clock, "none", 1e-5, "no such call"), Steady(clock, "some", 1e-5)]
-        record = contest.hold(SMALL, Steady(clock, "ours", 1e-5), peers, 0.1, clock=clock)
+        record = contest.hold(
+            SMALL, Steady(clock, "ours", 1e-5), peers, 0.1, clock=clock, on_cpu=clock
+        )
         assert record.unsupported == {"none": "no such call"}
         assert list(record.paired) == ["some"]
 
@@ -203,7 +239,9 @@ class TestFloor:
         fast, slow = Steady(clock, "copy", 1e-6), Steady(clock, "exp", 4e-6)
         found = [contest.Level(fast, 1.0), contest.Level(slow, 2.0)]
         monkeypatch.setattr(contest, "levels", lambda cell: found)
-        record = contest.hold(SMALL, Steady(clock, "ours", 1e-5), [], 0.1, clock=clock)
+        record = contest.hold(
+            SMALL, Steady(clock, "ours", 1e-5), [], 0.1, clock=clock, on_cpu=clock
+        )
         assert record.floor.level == "exp"
         assert record.floor.times.median == pytest.approx(1e-5 / 8e-6)
 

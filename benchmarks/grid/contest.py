@@ -5,13 +5,14 @@
     machine; ratios are taken within a round. Rounds run alternately forwards and backwards.
 (c) Short calls are repeated to fill a sample. The number of rounds follows from the cell's share of
     the time, and rounds end early once the quartiles of the ratio lie close together.
-(d) A cell has three rounds even if they exceed its share, but one alone if that takes double the
-    share; the report gives the number.
+(d) A round during which the process was off its CPU does not count while there are enough others.
+    Nobody watches that where the work is done in other processes.
+(e) When its share is over, a cell still gets five rounds if they are short and three if they last
+    less than a second; one is enough of longer ones. The report gives the number.
 """
 
 import time
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,9 @@ from .record import Floor, Ratio, Record
 
 CONTENDER = 1.6  # times the fastest peer's time in the first look
 MOST_CONTENDERS = 3
-ROUNDS = (3, 25)
+MOST_ROUNDS = 25
+FEWEST = ((0.05, 5), (1.0, 3))  # of rounds that last less than so many seconds, at least so many
+MAX_AWAY = 0.03  # of a round's wall time, spent off the CPU
 ENOUGH_ROUNDS = 7
 CLOSE = 0.02  # the quartiles' distance, relative to the median
 SAMPLE = (2e-4, 2e-3)  # seconds
@@ -33,6 +36,7 @@ LARGE = 1 << 22  # elements
 LOOKED_AT_ONCE = 0.03  # seconds; a call that takes longer is looked at once only
 
 Clock = Callable[[], float]
+Round = dict[str, float]  # seconds per call
 SparePeer = Callable[[str, Cell], str | None]
 
 
@@ -55,37 +59,53 @@ def _contenders(estimates: dict[str, float]) -> list[str]:
     return [name for name in ranked if estimates[name] <= CONTENDER * estimates[ranked[0]]]
 
 
+def _order(names: list[str], turn: int) -> Iterable[str]:
+    return names if turn % 2 == 0 else reversed(names)
+
+
+def _fewest(lasted: float) -> int:
+    """The rounds that a cell gets at least, when one of them lasts so long."""
+    return next((rounds for limit, rounds in FEWEST if lasted < limit), 1)
+
+
+def _settled(rounds: list[Round], names: list[str]) -> bool:
+    if len(rounds) < ENOUGH_ROUNDS or len(names) < 2:
+        return False
+    ours, other = names[:2]
+    return Ratio.of(np.array([one[other] / one[ours] for one in rounds])).spread < CLOSE
+
+
 def _rounds(
-    timed: dict[str, _Timed], each: dict[str, float], share: float, ends: float, clock: Clock
-) -> dict[str, list[float]]:
-    """Seconds per call, round by round; the first is ours, the second the peer to watch."""
+    timed: dict[str, _Timed], each: dict[str, float], ends: float, clock: Clock, on_cpu: Clock
+) -> list[Round]:
+    """Undisturbed rounds, or all where there are too few; ours first, then a peer to watch."""
     names = list(timed)
     wanted = max(0.0, ends - clock()) / (ENOUGH_ROUNDS * len(names))
     sample = min(max(wanted, SAMPLE[0]), SAMPLE[1])
     number = {name: max(1, round(sample / each[name])) for name in names}
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(ROUNDS[1]):
-        over = clock() - ends
-        if (over >= (0 if turn >= ROUNDS[0] else share) and turn) or _settled(taken, names, turn):
+    quiet: list[Round] = []
+    everything: list[Round] = []
+    while len(everything) < MOST_ROUNDS:
+        started, used = clock(), on_cpu()
+        one = {
+            name: timed[name].seconds(number[name]) / number[name]
+            for name in _order(names, len(everything))
+        }
+        used, lasted = on_cpu() - used, clock() - started
+        everything.append(one)
+        if used >= (1 - MAX_AWAY) * lasted:
+            quiet.append(one)
+        fewest = _fewest(lasted)
+        counted = quiet if len(quiet) >= fewest else everything
+        if _settled(quiet, names) or (clock() >= ends and len(counted) >= fewest):
             break
-        for name in names if turn % 2 == 0 else reversed(names):
-            taken[name].append(timed[name].seconds(number[name]) / number[name])
-    return taken
+    return counted
 
 
-def _settled(taken: dict[str, list[float]], names: list[str], turn: int) -> bool:
-    if turn < ENOUGH_ROUNDS or len(names) < 2:
-        return False
-    ours, other = (np.array(taken[name]) for name in names[:2])
-    return Ratio.of(other / ours).spread < CLOSE
-
-
-def _floor(found: list[Level], taken: dict[str, list[float]], ours: np.ndarray) -> Floor | None:
+def _floor(found: list[Level], taken: dict[str, np.ndarray], ours: np.ndarray) -> Floor | None:
     if not found:
         return None
-    heights = {
-        level.yardstick.name: level.times * np.array(taken[level.yardstick.name]) for level in found
-    }
+    heights = {level.yardstick.name: level.times * taken[level.yardstick.name] for level in found}
     highest = max(heights, key=lambda name: float(np.median(heights[name])))
     return Floor(highest, Ratio.of(ours / heights[highest]))
 
@@ -97,6 +117,7 @@ def hold(
     seconds: float,
     spared: SparePeer = lambda peer, cell: None,
     clock: Clock = time.perf_counter,
+    on_cpu: Clock = time.process_time,
 ) -> Record:
     """Measure a cell in about so many seconds."""
     ends = clock() + seconds
@@ -128,16 +149,18 @@ def hold(
             # A large array fills a sample by itself, and looking at it first could take seconds.
             own_is_long = name == ours.name and cell.size >= LARGE
             each[name] = SAMPLE[1] if own_is_long else _first_look(call)
-    taken = _rounds(timed, each, seconds, ends, clock)
+    watched = on_cpu if cell.workers == 1 else clock
+    rounds = _rounds(timed, each, ends, clock, watched)
     for contestant in (ours, *(by_name[name] for name in chosen)):
         contestant.release()
-    own = np.array(taken[ours.name])
-    middle = median(taken[ours.name])
+    taken = {name: np.array([one[name] for one in rounds]) for name in timed}
+    own = taken[ours.name]
+    middle = float(np.median(own))
     return Record(
         cell,
         seconds=middle,
         rounds=len(own),
-        paired={name: Ratio.of(np.array(taken[name]) / own) for name in chosen},
+        paired={name: Ratio.of(taken[name] / own) for name in chosen},
         estimated={
             name: estimate / middle for name, estimate in estimates.items() if name not in chosen
         },
