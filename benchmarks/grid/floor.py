@@ -5,7 +5,8 @@
     scaled: the floor of few bytes is not the cost of another call, and memory is no faster in
     large pieces.
 (b) Arithmetic: as many exponentials as the call takes, at the speed of the fastest that NumPy or
-    PyTorch have on an array in the level-1 cache. Half precision computes in float32.
+    PyTorch have on an array in cache, long enough that the cost of the call does not count. Half
+    precision computes in float32. A library with a faster exponential can be below this floor.
 (c) The higher of the two is the floor. Both cannot always be reached at once, and a row too long
     for the caches has to be read twice.
 (d) Up to a hundred elements all time is the cost of a call; the measure is one `np.exp` on an array
@@ -29,7 +30,7 @@ from .contestant import Yardstick
 
 SMALLEST_COPY = 1 << 16  # bytes
 LARGEST_COPY = 1 << 27
-IN_CACHE = 4096  # elements
+IN_CACHE = 1 << 14  # elements
 WITHOUT_EXPONENTIALS = ("softmax_vjp",)
 
 
