@@ -388,9 +388,7 @@ def test_a_library_in_a_process_of_its_own(monkeypatch):
     station = Station("SciPy", 2)
     try:
         station.prepare(SMALL)
-        once, often = station.seconds(1), station.seconds(200)
-        assert 0 < once < 1
-        assert often > 0
+        assert 0 < station.seconds(200) < 10
         station.release()
         with pytest.raises(Unsupported, match="no such call"):
             station.prepare(Cell("softmax_vjp", (32, 100), "float32", -1))

@@ -1,5 +1,10 @@
-"""A library that can be told to make a call ready and to time it, here or in another process."""
+"""A library that can be told to make a call ready and to time it, here or in another process.
 
+At one thread the clock is the process's processor time: what other processes take of the CPU is not
+in it, and nobody waits for anybody. With several threads it is the wall time, for waiting counts.
+"""
+
+import time
 from timeit import Timer
 from typing import Protocol
 
@@ -34,7 +39,7 @@ class Yardstick:
 
     def __init__(self, name: str, call: Call) -> None:
         self.name = name
-        self._timer = call.timer()
+        self._timer = call.timer(time.process_time)
 
     def seconds(self, number: int) -> float:
         return self._timer.timeit(number)
@@ -65,7 +70,7 @@ class Here:
             ulp = verdict.max_ulp(result)
             if ulp > PLAINLY_WRONG:
                 raise ArithmeticError(f"{cell.name} is off by {ulp:g} ULP; its time means nothing")
-        self._timer = call.timer()
+        self._timer = call.timer(time.process_time if cell.workers == 1 else time.perf_counter)
 
     def seconds(self, number: int) -> float:
         assert self._timer is not None
