@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -19,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import arrays as judged_arrays  # noqa: E402
 from benchmarks.arrays import output_of  # noqa: E402
 from benchmarks.cell import Cell  # noqa: E402
-from benchmarks.grid import contest, summary  # noqa: E402
+from benchmarks.grid import contest, session, summary  # noqa: E402
 from benchmarks.grid.arrays import inputs_of  # noqa: E402
 from benchmarks.grid.budget import LONGEST, Budget, weight  # noqa: E402
 from benchmarks.grid.cells import SHAPES, cells, family  # noqa: E402
@@ -66,6 +67,15 @@ class TestCells:
         quick = set(cells(quick=True))
         assert quick < set(cells())
         assert len(quick) < 250
+
+    def test_what_the_command_line_asks_for(self):
+        plan = session.Plan(None, False, [" float32 ", "x1000 "], 1, "both", False, Path())
+        both = session.chosen(plan, cpus=2)
+        assert both == list(dict.fromkeys(both))
+        assert {cell.workers for cell in both} == {1, 2}
+        assert all(cell.dtype == "float32" and cell.shape[-1] == 1000 for cell in both)
+        assert {c.workers for c in session.chosen(replace(plan, workers="all"), cpus=2)} == {2}
+        assert session.chosen(plan, cpus=1) == session.chosen(replace(plan, workers="1"), cpus=1)
 
     def test_every_cell_belongs_to_a_family(self):
         assert {family(cell) for cell in cells()} == {shape.family for shape in SHAPES}
