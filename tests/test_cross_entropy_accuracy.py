@@ -140,6 +140,28 @@ def test_weights_of_any_size_scale_the_gradient(fs, target, kind, rng):
         assert error.max() <= _limit(np.dtype(kind), target), exponent
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("shape", [(40, 10), (2, 1_000), (2, 150_000)], ids=str)
+def test_gradients_that_a_tiny_weight_makes_subnormal_are_rounded_once(
+    fs, kind, in_place, shape, rng
+):
+    """Rows in a group, rows that fit the cache, and rows that do not."""
+    x = rng.uniform(-30, 0, shape).astype(kind)
+    labels = rng.integers(shape[1], size=shape[0])
+    exact = reference_losses.label_gradient(x, labels)
+    for weight in (2.0**-100, -(2.0**-120), -(2.0**-1000), 3e-308):
+        factors = np.full(shape[0], weight)
+        logits = x.copy()
+        _, gradient = fs.cross_entropy_value_and_grad(
+            logits, labels, sample_weight=factors, reduction="sum", out=logits if in_place else None
+        )
+        wanted = exact * np.longdouble(weight)
+        subnormal = abs(wanted) < np.finfo(kind).tiny
+        error = reference.ulp_error(gradient, wanted, np.dtype(kind))
+        assert error[subnormal].max(initial=0) <= 1, weight
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_reductions_are_as_accurate_as_rows(fs, target, dtype, reduction, worst):
     rng = np.random.default_rng(8)

@@ -48,6 +48,27 @@ def test_alone_or_in_a_batch_of_rows(fs, dtype, kind, rng):
                 _assert_same(alone, (loss[i], gradient[i]))
 
 
+def test_unusual_rows_among_others(fs, dtype, rng):
+    """One of them may send its neighbours another way, too."""
+    for n in (1, 2, 3, 10, 33, 64):
+        for value in (np.inf, -np.inf, np.nan, 60_000.0, 100.0, -100.0, 0.0):
+            for weight in (1.0, 0.0, -1e-9, 1e-40):
+                x, labels, _ = _case("labels", rng, (37, n), dtype)
+                x[20, 0] = value
+                x[20, 1:] = np.where(value == -np.inf, value, x[20, 1:])
+                weights = rng.standard_normal(37)
+                weights[19:22] = weight
+                labels[5] = -100
+                options = {"sample_weight": weights, "ignore_index": -100}
+                with np.errstate(invalid="ignore"):
+                    loss, gradient = _both(fs, x, labels, **options)
+                    for i in range(37):
+                        alone = _both(fs, x[i].copy(), labels[i], **_one(options, i))
+                        _assert_same(alone, (loss[i], gradient[i]))
+                    place = x.copy()
+                    _assert_same(_both(fs, place, labels, out=place, **options), (loss, gradient))
+
+
 @KINDS
 def test_beside_the_ends_of_chunks_of_rows(fs, dtype, kind, rng):
     """However many rows are taken at once, no loss of a row and no gradient knows of it."""

@@ -41,12 +41,41 @@ def test_long_rows_alone_in_a_batch_or_as_columns(fs, name, dtype, rng):
 def test_as_a_column_or_as_a_row(fs, name, dtype, rng):
     function = getattr(fs, name)
     inners, lengths = (1, 2, 3, 8, 15, 16, 17, 33, 64, 65, 130), (1, 2, 3, 5, 10, 16, 17, 33, 65)
-    for inner, n in (*itertools.product(inners, lengths), (5, 300), (70, 300)):
+    for inner, n in (
+        *itertools.product(inners, lengths),
+        (5, 300),
+        (70, 300),
+        (1_030, 3),
+        (33, 1_100),
+    ):
         rows = backward.arguments(name, rng, (2, inner, n), dtype, -1)
         columns = [np.ascontiguousarray(a.swapaxes(1, 2)) if a.ndim == 3 else a for a in rows]
         expected = function(*rows, axis=-1)
         expected = expected.swapaxes(1, 2) if expected.ndim == 3 else expected
         assert_same_bits(function(*columns, axis=1), expected)
+
+
+@pytest.mark.parametrize("name", backward.FULL_TO_FULL)
+def test_unusual_rows_among_others(fs, name, dtype, rng):
+    """One of them may send its neighbours another way, too."""
+    function = getattr(fs, name)
+    for n in (1, 2, 3, 10, 16, 30, 70, 1_100):
+        for unusual in range(9):
+            g, values = backward.arguments(name, rng, (35, n), dtype, -1)
+            with np.errstate(over="ignore"):
+                if unusual < 3:
+                    g[20, n // 2] = (np.inf, np.nan, -np.inf)[unusual]
+                elif unusual < 6:
+                    values[20, n // 2] = (np.inf, np.nan, 0.5)[unusual - 3]
+                else:
+                    g[20] = (g[20] * (np.finfo(np.float32).max, 1e-30, 0)[unusual - 6]).astype(
+                        dtype
+                    )
+            with np.errstate(invalid="ignore"):
+                alone = _alone(function, name, (g, values))
+                assert_same_bits(function(g, values, axis=-1), alone)
+                columns = [np.ascontiguousarray(a.T) for a in (g, values)]
+                assert_same_bits(function(*columns, axis=0), alone.T)
 
 
 @NAMES

@@ -1,7 +1,7 @@
 """The kernels over contiguous blocks (outer, n, inner), and the short cut for small plain calls.
 
 (a) This file only looks at arrays: it checks them, takes their addresses and picks float32 or float64. The algorithms
-    are in `rows.pxd` and `columns.pxd`, over the vocabulary of `vector_math.pxd`.
+    are in `rows.pxd`, `columns.pxd` and their neighbours, over the vocabulary of `vector_math.pxd`.
 (b) Everything is compiled once per target; nothing here knows which.
 (c) A kernel may be given the same array as input and output. The arguments are the package's own, so errors here are
     guards, not messages for users.
@@ -10,13 +10,15 @@
 cimport numpy as cnp
 
 from fastsoftmax.columns cimport reduce_columns
-from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
+from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
+from fastsoftmax.gradient_columns cimport gradient_columns
 from fastsoftmax.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_columns,
-    gradient_rows, value_of,
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
+    value_of,
 )
 from fastsoftmax.row_groups cimport is_grouped, reduce_grouped_rows
 from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, Operation, reduce_rows
+from fastsoftmax.short_gradients cimport has_short_rows, short_gradient_rows
 from fastsoftmax.short_rows cimport is_short, reduce_short_rows
 from fastsoftmax.vector_math cimport real
 
@@ -30,6 +32,7 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef enum:
     SMALL = 1048576  # elements up to which a plain call takes the short cut
+    LABELLED = 64  # rows whose labels are checked before the kernel takes them
     BRIEF = 8192  # elements up to which it does not let other threads run meanwhile
 
 
@@ -213,7 +216,9 @@ cdef bint run_gradient(
 ) except? True:
     cdef bint made_nan = False
     with nogil:
-        if inner == 1:
+        if inner == 1 and has_short_rows(gradient, <real>0, outer, n):
+            short_gradient_rows(gradient, g, values, out, outer, n, &made_nan)
+        elif inner == 1:
             gradient_rows(gradient, g, values, lse, out, outer, n, &made_nan)
         else:
             gradient_columns(gradient, g, values, lse, out, outer, n, inner, &made_nan)
@@ -425,22 +430,30 @@ cdef inline int labelled_rows(
     real* losses, double* high, double* low, real* grad, bint* invalid,
 ) except -1 nogil:
     """Losses, to losses or else summed, and gradients. Each label is read once; invalid if one is out of range."""
-    cdef long long label
-    cdef double loss
-    cdef Py_ssize_t row
-    for row in range(rows):
-        label = label_at(labels, labels_dtype, row)
-        if not 0 <= label < n:
-            invalid[0] = True
-            return 0
-        cross_entropy_row(
-            x + row * n, n, <Py_ssize_t>label, NULL, coefficient, coefficient, &loss,
-            <real*>NULL if grad == NULL else grad + row * n, invalid,
+    cdef long long checked[LABELLED]
+    cdef double coefficients[LABELLED]
+    cdef double piece[LABELLED]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t count, i
+    for i in range(rows if rows < LABELLED else LABELLED):
+        coefficients[i] = coefficient
+    while start < rows:
+        count = rows - start if rows - start < LABELLED else LABELLED
+        for i in range(count):
+            checked[i] = label_at(labels, labels_dtype, start + i)
+            if not 0 <= checked[i] < n:
+                invalid[0] = True
+                return 0
+        cross_entropy_rows(
+            x + start * n, count, n, <const long long*>checked, <const real*>NULL, 0, <const double*>coefficients,
+            <const double*>coefficients, <double*>piece, <real*>NULL if grad == NULL else grad + start * n, invalid,
         )
         if losses == NULL:
-            add_losses(&loss, 1, high, low)
+            add_losses(<const double*>piece, count, high, low)
         else:
-            losses[row] = <real>loss
+            for i in range(count):
+                losses[start + i] = <real>piece[i]
+        start += count
     return 0
 
 

@@ -33,7 +33,7 @@ from fastsoftmax.sums cimport (
     scale_of_number,
 )
 from fastsoftmax.vector_math cimport (
-    accumulate, accumulate_widely, empty_sum, exponential_term, first_lane, log1p, lowest, magic_of, meet, real, scale_of,
+    accumulate, accumulate_widely, add_pair, empty_sum, exponential_term, first_lane, log1p, lowest, magic_of, real, scale_of,
     shift_limit,
 )
 
@@ -161,6 +161,21 @@ cdef inline void shift_panel(real* panel, Py_ssize_t rows, vec[real] shift) noex
         store(panel + i * width, load(panel + i * width) - shift)
 
 
+cdef inline void meet_lanes(real unused, vec[double]* firsts, vec[double]* seconds, Py_ssize_t used) noexcept nogil:
+    """Add the sums of a panel's lanes, of which some are used, in the row kernel's tree: to firsts[0] and seconds[0]."""
+    cdef Py_ssize_t half = lanes(<real>0) // 2
+    cdef Py_ssize_t i
+    while half > 0:
+        for i in range(smaller(half, used - half)):
+            if real is float:
+                firsts[i] = firsts[i] + firsts[i + half]
+                seconds[i] = seconds[i] + seconds[i + half]
+            else:
+                add_pair(&firsts[i], &seconds[i], firsts[i + half], seconds[i + half])
+        half = half >> 1
+        used = smaller(used, 2 * half)
+
+
 cdef inline void sum_panel(
     const real* panel, real* kept, Py_ssize_t rows, vec[real] largest, bint beside_maximum,
     vec[double]* first, vec[double]* second, vec[real]* ties,
@@ -178,9 +193,9 @@ cdef inline void sum_panel(
     cdef vec[real] zero = broadcast(<real>0)
     cdef vec[real] one = broadcast(<real>1)
     cdef vec[real] values, terms, high, low
-    cdef Py_ssize_t lane, half, i
+    cdef Py_ssize_t lane, i
     ties[0] = zero
-    for lane in range(width):
+    for lane in range(smaller(rows, width)):
         high = empty_sum(<real>0)
         low = zero
         firsts[lane] = broadcast(0.0)
@@ -205,15 +220,7 @@ cdef inline void sum_panel(
             else:
                 firsts[lane] = high
                 seconds[lane] = low
-    if real is float:
-        half = 8
-        while half > 0:
-            for i in range(half):
-                firsts[i] = firsts[i] + firsts[i + half]
-                seconds[i] = seconds[i] + seconds[i + half]
-            half = half >> 1
-    else:
-        meet(firsts, seconds)
+    meet_lanes(<real>0, firsts, seconds, smaller(rows, width))
     first[0] = firsts[0]
     second[0] = seconds[0]
 
@@ -509,7 +516,7 @@ cdef inline bint short_tile(
             shift_panel(panel, n, shift)
         if operation == SOFTMAX:
             sum_panel(panel, terms + p * panel_size, n, top, False, &a, &b, &ties)
-            divisor(a, b, broadcast(1.0), &high, &low)
+            divisor(a, b, broadcast(1.0), broadcast(1.0), &high, &low)
             store(lows + p * width, low)
             store(nearest + p * width, none_watched(<real>0))
         else:

@@ -12,15 +12,18 @@
 (e) A coefficient 0 contributes 0, whatever its logit. So does a whole row without a coefficient.
 """
 
-from libc.math cimport INFINITY, NAN, fabs, frexp, ldexp
+from libc.math cimport INFINITY, NAN, fabs, frexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from fastsoftmax.columns cimport LANES
 from fastsoftmax.gradients cimport load_at, value_of
 from fastsoftmax.rows cimport (
     RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes,
     long_quotients, replace_in_row, scale_block, sum_row_beside_maximum, sum_row_carefully,
 )
+from fastsoftmax.short_cross_entropy cimport cross_entropy_group, least_total
+from fastsoftmax.short_rows cimport SHORT, is_short
 from fastsoftmax.simd cimport broadcast, select_equal, vec
 from fastsoftmax.subnormals cimport (
     CarefulSum, any_replaced, careful_log, is_replaced_log, none_watched, out_of_line, to_watch,
@@ -178,7 +181,7 @@ cdef inline int cross_entropy_row(
     # A tiny total over the sum would leave the normal numbers: its power of two goes another way.
     factor = total
     power = 0
-    if total != 0.0 and fabs(total) < (1e-6 if sizeof(real) == 4 else 1e-90):
+    if total != 0.0 and fabs(total) < least_total(<real>0):
         factor = frexp(total, &power)
     if resident:
         divisor_of_sum(sum_high, sum_low, factor, &high, &low)
@@ -195,10 +198,7 @@ cdef inline int cross_entropy_row(
         if any_replaced(nearest):
             out_of_line(replace_in_row[real], x, grad, n, <real>state.largest, shift, total)
     else:
-        long_quotients(x, grad, n, <real>state.largest, shift, sum_high, sum_low, factor, False)
-        if power != 0:
-            for start in range(n):
-                grad[start] = <real>ldexp(<double>grad[start], power)
+        long_quotients(x, grad, n, <real>state.largest, shift, sum_high, sum_low, total, factor, power, False)
     if has_target and near_zero and x_target == largest and at_target == total:
         grad[label] = <real>(0.0 - logarithm)
     elif has_target:
@@ -216,26 +216,42 @@ cdef inline int cross_entropy_rows(
     const double* at_target, const double* total, double* losses, real* grad, bint* made_nan,
 ) except -1 nogil:
     """Losses and, with grad, gradients of rows (rows, n). labels and dense may be NULL, but not both."""
+    cdef real panel[SHORT * LANES]
+    cdef bint short = labels != NULL and dense == NULL and n > 1 and is_short(<real>0, rows, n)
+    cdef Py_ssize_t width = lanes(<real>0)
     cdef real* copy = NULL
     cdef const real* values
     cdef Py_ssize_t since = 0
-    cdef Py_ssize_t row
+    cdef Py_ssize_t row = 0
+    cdef Py_ssize_t group
     if grad == x and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES:
         copy = <real*>malloc(n * sizeof(real))
         if copy == NULL:
             raise MemoryError()
     try:
-        for row in range(rows):
-            values = x + row * n
-            if copy != NULL:
-                memcpy(copy, values, n * sizeof(real))
-                values = copy
-            cross_entropy_row(
-                values, n, NO_TARGET if labels == NULL else <Py_ssize_t>labels[row],
-                <const real*>NULL if dense == NULL else dense + row * dense_stride, at_target[row], total[row],
-                &losses[row], <real*>NULL if grad == NULL else grad + row * n, made_nan,
-            )
-            since += n
+        while row < rows:
+            group = row + width if rows - row > width else rows
+            if short and 2 * (group - row) >= width and cross_entropy_group(
+                x + row * n, n, group - row, labels + row, at_target + row, total + row, losses + row,
+                <real*>NULL if grad == NULL else grad + row * n, <real*>panel,
+            ):
+                since += (group - row) * n
+                row = group
+            while row < group:
+                values = x + row * n
+                if copy != NULL:
+                    memcpy(copy, values, n * sizeof(real))
+                    values = copy
+                cross_entropy_row(
+                    values, n, NO_TARGET if labels == NULL else <Py_ssize_t>labels[row],
+                    <const real*>NULL if dense == NULL else dense + row * dense_stride, at_target[row], total[row],
+                    &losses[row], <real*>NULL if grad == NULL else grad + row * n, made_nan,
+                )
+                since += n
+                row += 1
+                if since >= SIGNAL_PERIOD:
+                    since = 0
+                    hear_signals()
             if since >= SIGNAL_PERIOD:
                 since = 0
                 hear_signals()

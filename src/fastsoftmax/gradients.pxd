@@ -10,11 +10,9 @@
     a - lse is rounded; what that loses is found exactly and joins as a factor 1 + lost. An exponential keeps its bias
     until it has met its factor, so that exp(logp) below the smallest normal number times a large one keeps its digits.
 (d) Only a sum that is not finite can make a nan where none came in; such a row is searched before and after.
-(e) Columns are gathered into rows, a few at a time, and scattered back.
 """
 
 from libc.math cimport INFINITY, NAN
-from libc.stdlib cimport free, malloc
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes
 from fastsoftmax.simd cimport (
@@ -32,10 +30,6 @@ cdef enum Gradient:
     LOG_SOFTMAX_JVP  # t - sum(exp(logp) * t)
     LOGSUMEXP_VJP  # g * exp(a - lse) with one g and one lse a row
     LOGSUMEXP_JVP  # sum(exp(a - lse) * t)
-
-
-cdef enum:
-    GATHERED = 16  # columns at a time: a cache line of float32
 
 
 cdef struct Exponentials:  # how e^(x - lse) is taken over a row: a term * unit * 2^exponent
@@ -109,12 +103,15 @@ cdef inline vec[real] terms_of(Gradient gradient, vec[real] values, Exponentials
     return exponential_term(difference, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
 
 
-cdef inline vec[real] exponentials(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
+cdef inline vec[real] with_unit(vec[real] terms, vec[real] lost, vec[real] high, vec[real] low) noexcept nogil:
     """term * unit * (1 + lost), rounded once."""
+    return fma(terms, high, terms * fma(high, lost, low))
+
+
+cdef inline vec[real] exponentials(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
     cdef vec[real] lost
     cdef vec[real] terms = terms_of(gradient, values, row, &lost)
-    cdef vec[real] high = broadcast(<real>row.unit_high)
-    return fma(terms, high, terms * fma(high, lost, broadcast(<real>row.unit_low)))
+    return with_unit(terms, lost, broadcast(<real>row.unit_high), broadcast(<real>row.unit_low))
 
 
 cdef inline real small_factor(real unused) noexcept nogil:
@@ -207,19 +204,26 @@ cdef inline void add_block(
 
 
 cdef inline vec[real] step(
+    Gradient gradient, vec[real] x, vec[real] weights, vec[real] sum, bint halved
+) noexcept nogil:
+    """The elementwise step, from y or the exponentials. For LOGSUMEXP_VJP `sum` is the row's g."""
+    if gradient == SOFTMAX_VJP:
+        return fma(weights, x, broadcast(<real>0) - weights * sum)  # x - sum could overflow where y is 0
+    if gradient == LOG_SOFTMAX_VJP:
+        if halved:
+            return (x - weights * sum) - weights * sum
+        return fma(weights, broadcast(<real>0) - sum, x)
+    if gradient == LOG_SOFTMAX_JVP:
+        return (x - sum) - sum if halved else x - sum
+    return weights * sum
+
+
+cdef inline vec[real] step_of_row(
     Gradient gradient, vec[real] x, vec[real] values, vec[real] sum, Exponentials row
 ) noexcept nogil:
-    """The elementwise step. For LOGSUMEXP_VJP `sum` is the row's g."""
-    if gradient == SOFTMAX_VJP:
-        return fma(values, x, broadcast(<real>0) - values * sum)  # x - sum could overflow where y is 0
-    if gradient == LOG_SOFTMAX_VJP:
+    if gradient == LOG_SOFTMAX_VJP or gradient == LOGSUMEXP_VJP:
         values = exponentials(gradient, values, row)
-        if row.halved:
-            return (x - values * sum) - values * sum
-        return fma(values, broadcast(<real>0) - sum, x)
-    if gradient == LOG_SOFTMAX_JVP:
-        return (x - sum) - sum if row.halved else x - sum
-    return exponentials(gradient, values, row) * sum
+    return step(gradient, x, values, sum, row.halved)
 
 
 cdef inline void write_gradient(
@@ -233,13 +237,13 @@ cdef inline void write_gradient(
     while i + width <= n:
         if gradient != LOGSUMEXP_VJP:
             x = load(g + i)
-        store(out + i, step(gradient, x, load(values + i), s, row))
+        store(out + i, step_of_row(gradient, x, load(values + i), s, row))
         i += width
     if i < n:
         if gradient != LOGSUMEXP_VJP:
             load_at(g, i, n, <real>0, &x)
         load_at(values, i, n, <real>0, &v)
-        store_partial(out + i, step(gradient, x, v, s, row), n - i)
+        store_partial(out + i, step_of_row(gradient, x, v, s, row), n - i)
 
 
 cdef inline void make_nans_canonical(real* out, Py_ssize_t n) noexcept nogil:
@@ -291,11 +295,15 @@ cdef inline real sum_of_exponentials(real unused, double sum, Exponentials* row)
     return <real>scaled(sum, row.exponent)
 
 
+cdef inline double least_shared(real unused) noexcept nogil:
+    """2^-60, 2^-500: beyond it a sum has room for the power of two of the exponentials."""
+    return 8.673617379884035e-19 if real is float else 3.054936363499605e-151
+
+
 cdef inline real share_exponent(real unused, double sum, bint huge, Exponentials* row) noexcept nogil:
     """The factor of the exponentials in g - exp(logp) * sum, which takes their power of two if it has room for it."""
     cdef double magnitude = sum if sum > 0 else -sum
-    cdef double least = 8.673617379884035e-19 if real is float else 3.054936363499605e-151  # 2^-60, 2^-500
-    if row.exponent <= 0.0 and magnitude > least:
+    if row.exponent <= 0.0 and magnitude > least_shared(<real>0):
         sum = scaled(sum, row.exponent)
         row.exponent = 0.0
     else:
@@ -384,53 +392,4 @@ cdef inline int gradient_rows(
         if since >= SIGNAL_PERIOD:
             since = 0
             hear_signals()
-    return 0
-
-
-cdef inline void gather(const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* rows) noexcept nogil:
-    cdef Py_ssize_t i, j
-    for i in range(n):
-        for j in range(columns):
-            rows[j * n + i] = x[i * stride + j]
-
-
-cdef inline void scatter(const real* rows, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* x) noexcept nogil:
-    cdef Py_ssize_t i, j
-    for i in range(n):
-        for j in range(columns):
-            x[i * stride + j] = rows[j * n + i]
-
-
-cdef inline int gradient_columns(
-    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t outer, Py_ssize_t n,
-    Py_ssize_t inner, bint* made_nan,
-) except -1 nogil:
-    """One gradient over blocks (outer, n, inner)."""
-    cdef Py_ssize_t o, j, columns, block, slice
-    cdef real* rows = <real*>malloc(2 * GATHERED * n * sizeof(real))
-    cdef real* others = rows + GATHERED * n
-    if rows == NULL:
-        raise MemoryError()
-    try:
-        for o in range(outer):
-            j = 0
-            while j < inner:
-                columns = inner - j if inner - j < GATHERED else GATHERED
-                block = o * n * inner + j
-                slice = o * inner + j
-                gather(values + block, inner, n, columns, rows)
-                if gradient == LOGSUMEXP_VJP:
-                    gradient_rows(gradient, g + slice, rows, lse + slice, rows, columns, n, made_nan)
-                    scatter(rows, inner, n, columns, out + block)
-                else:
-                    gather(g + block, inner, n, columns, others)
-                    if gradient == LOGSUMEXP_JVP:
-                        gradient_rows(gradient, others, rows, lse + slice, out + slice, columns, n, made_nan)
-                    else:
-                        gradient_rows(gradient, others, rows, NULL, rows, columns, n, made_nan)
-                        scatter(rows, inner, n, columns, out + block)
-                j += columns
-                hear_signals()
-    finally:
-        free(rows)
     return 0

@@ -162,7 +162,7 @@ cdef inline void softmax_group(
     else:
         first = load(<const double*>highs)
         second = load(<const double*>lows)
-    divisor(first, second, broadcast(1.0), &high, &low)
+    divisor(first, second, broadcast(1.0), broadcast(1.0), &high, &low)
     store(<real*>divisors, high)
     store(<real*>rests, low)
     for row in range(rows):

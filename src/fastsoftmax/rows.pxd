@@ -195,16 +195,27 @@ cdef inline void scale_block(
 
 
 cdef inline void quotients(
-    const real* x, real* y, Py_ssize_t n, real largest, vec[real] a, vec[real] b, bint past_caches,
+    const real* x, real* y, Py_ssize_t n, real largest, double exponent, vec[real] a, vec[real] b, bint past_caches,
     vec[real] watched_bits, vec[real]* nearest,
 ) noexcept nogil:
-    """y[:n] = the terms of x, relative to the row's largest, over the row's sum, watched."""
+    """y[:n] = 2^exponent * the terms of x, relative to the row's largest, over the row's sum, watched: see scale_block."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t head
     cdef vec[real] floor = broadcast(largest - lowest(<real>0))
     cdef vec[real] magic = magic_of(scale_of(broadcast(largest)))
+    cdef vec[real] once = broadcast(<real>power_of_two(<double><long long>(0.5 * exponent)))
+    cdef vec[real] again = broadcast(<real>power_of_two(exponent - <double><long long>(0.5 * exponent)))
     cdef vec[real] terms
+    if exponent != 0.0:  # of an odd coefficient: no need to be fast
+        while i < n:
+            head = n - i if n - i < width else width
+            terms = exponential_term(load_partial(x + i, head, largest), floor, magic) * once * again
+            terms = quotient(terms, a, b)
+            watch(terms, watched_bits, nearest)
+            store_partial(y + i, terms, head)
+            i += width
+        return
     if past_caches:
         head = <Py_ssize_t>((<size_t>0 - <size_t>y) % 64) // <Py_ssize_t>sizeof(real)
         head = head if head < n else n
@@ -406,23 +417,26 @@ cdef inline int holds_between(
 
 
 cdef inline int long_quotients(
-    const real* x, real* y, Py_ssize_t n, real top, real shift, double sum_high, double sum_low, double factor,
-    bint past_caches,
+    const real* x, real* y, Py_ssize_t n, real top, real shift, double sum_high, double sum_low, double coefficient,
+    double factor, double exponent, bint past_caches,
 ) except -1 nogil:
-    """y = factor * softmax of a row of any length, in place or not; its sum is relative to top, its largest less the shift."""
+    """y = coefficient * softmax of a row of any length, in place or not.
+
+    Its sum is relative to top, its largest less the shift. The coefficient is factor * 2^exponent, the exponent at most 0.
+    """
     cdef real buffer[BLOCK]
     cdef real results[BLOCK]
     cdef real lower, upper
     cdef bint in_advance = False
     cdef vec[real] high, low
-    cdef vec[real] watched_bits = to_watch(<real>factor)
+    cdef vec[real] watched_bits = to_watch(<real>coefficient)
     cdef vec[real] nearest = none_watched(<real>0)
     cdef CarefulSum row
     cdef const real* values
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
     if x == y:
-        window(top, sum_high, factor, &lower, &upper)
+        window(top, sum_high, coefficient, &lower, &upper)
         holds_between(x, n, shift, lower, upper, &in_advance)
         if in_advance:
             out_of_line(sum_row_carefully[real], x, n, top, shift, &row)
@@ -431,18 +445,18 @@ cdef inline int long_quotients(
         length = n - start if n - start < BLOCK else BLOCK
         values = shifted(x + start, length, shift, buffer)
         if in_advance:
-            quotients(values, <real*>results, length, top, high, low, False, watched_bits, &nearest)
-            do_out_of_line(replace[real], &row, factor, values, <Py_ssize_t>1, <real*>results, <Py_ssize_t>1, length)
+            quotients(values, <real*>results, length, top, exponent, high, low, False, watched_bits, &nearest)
+            do_out_of_line(replace[real], &row, coefficient, values, <Py_ssize_t>1, <real*>results, <Py_ssize_t>1, length)
             memcpy(y + start, results, length * sizeof(real))
         else:
-            quotients(values, y + start, length, top, high, low, past_caches, watched_bits, &nearest)
+            quotients(values, y + start, length, top, exponent, high, low, past_caches, watched_bits, &nearest)
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()
     if past_caches:
         stream_fence()
     if x != y and any_replaced(nearest):
-        out_of_line(replace_in_row[real], x, y, n, top, shift, factor)
+        out_of_line(replace_in_row[real], x, y, n, top, shift, coefficient)
     return 0
 
 
@@ -463,7 +477,7 @@ cdef inline int long_softmax_row(
     if state.high != state.high:
         fill(y, n, <real>NAN)
         return 0
-    return long_quotients(x, y, n, largest, shift, state.high, state.low, 1.0, past_caches)
+    return long_quotients(x, y, n, largest, shift, state.high, state.low, 1.0, 1.0, 0.0, past_caches)
 
 
 cdef inline int sum_row_beside_maximum(

@@ -90,7 +90,7 @@ cdef inline bint group(
         return False
     if operation == SOFTMAX:
         sum_panel(panel, panel, n, top, False, &a, &b, &ties)
-        divisor(a, b, broadcast(1.0), &high, &low)
+        divisor(a, b, broadcast(1.0), broadcast(1.0), &high, &low)
         unusual = select_equal(high, high, unusual, broadcast(<real>1))
         for i in range(n):
             values = quotient(load(<const real*>panel + i * width), high, low)

@@ -13,12 +13,12 @@
     has to look at x in advance instead, or to keep a copy.
 """
 
-from libc.math cimport INFINITY, fabs, log
+from libc.math cimport INFINITY, fabs, frexp, log
 
 from fastsoftmax.simd cimport (
     add_bits, any_at_least, broadcast, fma, from_bits, has_fma, load, maximum, reduce_add, select_equal, select_less, store, vec,
 )
-from fastsoftmax.sums cimport BLOCK, maximum_term
+from fastsoftmax.sums cimport BLOCK, maximum_term, power_of_two
 from fastsoftmax.vector_math cimport (
     add_pair, exponential, exponential_parts, first_lane, lowest, magic_of, meet, real, scale_of,
 )
@@ -177,15 +177,21 @@ cdef inline void whole_sum(const CarefulSum* row, vec[double]* high, vec[double]
     add_pair(high, low, broadcast(row.rest_high), broadcast(row.rest_low))
 
 
-cdef inline void divide_by_number(vec[double]* high, vec[double]* low, double number) noexcept nogil:
-    """(high, low) /= number; the result's low is no more than a rounding error of its high, as `in_units` needs it."""
-    cdef vec[double] divisor = broadcast(number)
+cdef inline double divide_by_number(vec[double]* high, vec[double]* low, double number) noexcept nogil:
+    """(high, low) /= number, but for a power of two that would leave the range, whose exponent is the result.
+
+    The low is then no more than a rounding error of the high, as `in_units` needs it.
+    """
+    cdef int power = 0
+    cdef double part = frexp(number, &power) if fabs(number) < 1e-90 else number
+    cdef vec[double] divisor = broadcast(part)
     cdef vec[double] sum = high[0] + low[0]
     cdef vec[double] product, lost
     low[0] = low[0] - (sum - high[0])
     high[0] = sum / divisor
     exact_product(high[0], divisor, &product, &lost)
     low[0] = (((sum - product) - lost) + low[0]) / divisor
+    return power
 
 
 cdef inline double smallest_subnormal(real unused) noexcept nogil:
@@ -193,10 +199,11 @@ cdef inline double smallest_subnormal(real unused) noexcept nogil:
 
 
 cdef inline vec[double] in_units(
-    real unused, vec[double] high, vec[double] low, vec[double] sum_high, vec[double] sum_low
+    real unused, vec[double] high, vec[double] low, vec[double] sum_high, vec[double] sum_low, double power
 ) noexcept nogil:
-    """(high + low) / (sum_high + sum_low) as a multiple of the smallest subnormal, rounded to a whole number once."""
-    cdef vec[double] up = broadcast(3.777893186295716e22 if real is float else 4.4989137945431964e161)
+    """2^power * (high + low) / (sum_high + sum_low) as a multiple of the smallest subnormal, rounded to a whole number once."""
+    cdef double units = 3.777893186295716e22 if real is float else 4.4989137945431964e161
+    cdef vec[double] up = broadcast(units * power_of_two(power))
     cdef vec[double] down = broadcast(5.293955920339377e-23 if real is float else 2.2227587494850775e-162)
     cdef vec[double] magic = broadcast(exponential[double].magic())
     cdef vec[double] quotient, rest, product, lost, whole
@@ -218,6 +225,7 @@ cdef inline void replace(
     cdef double values[BLOCK]
     cdef Py_ssize_t count = 0
     cdef Py_ssize_t i
+    cdef double power
     cdef vec[double] high, low, sum_high, sum_low
     for i in range(n):
         places[count] = <short>i
@@ -225,14 +233,14 @@ cdef inline void replace(
     if count == 0:
         return
     whole_sum(row, &sum_high, &sum_low)
-    divide_by_number(&sum_high, &sum_low, factor)
+    power = divide_by_number(&sum_high, &sum_low, factor)
     for i in range(count):
         values[i] = x[places[i] * x_stride]
     for i in range(count, (count + 7) // 8 * 8):
         values[i] = values[0]
     for i in range(0, count, 8):
         careful_terms(load(<const double*>values + i), row.top, &high, &low)
-        store(<double*>values + i, in_units(<real>0, high, low, sum_high, sum_low))
+        store(<double*>values + i, in_units(<real>0, high, low, sum_high, sum_low, power))
     for i in range(count):
         y[places[i] * y_stride] = <real>(values[i] * smallest_subnormal(<real>0))
 
@@ -244,10 +252,11 @@ cdef inline double careful_log(real unused, const CarefulSum* row, double factor
     """
     cdef vec[double] high = broadcast(row.maximum_high)
     cdef vec[double] low = broadcast(row.maximum_low)
+    cdef double power
     if real is float:
         return factor * ((row.rest_high + row.rest_low) / (row.maximum_high + row.maximum_low))
     else:
-        divide_by_number(&high, &low, factor)
+        power = divide_by_number(&high, &low, factor)
         return smallest_subnormal(<double>0) * first_lane(
-            in_units(<double>0, broadcast(row.rest_high), broadcast(row.rest_low), high, low)
+            in_units(<double>0, broadcast(row.rest_high), broadcast(row.rest_low), high, low, power)
         )

@@ -85,19 +85,22 @@ cdef inline void merge(Terms* state, Terms other) noexcept nogil:
 
 
 cdef inline void divisor(
-    vec[double] a, vec[double] b, vec[double] factor, vec[real]* high, vec[real]* low
+    vec[double] a, vec[double] b, vec[double] factor, vec[double] second_factor, vec[real]* high, vec[real]* low
 ) noexcept nogil:
-    """What `quotient` needs: factor / sum as high + low, or sum / factor on targets without fma."""
+    """What `quotient` needs: factor / sum as high + low, or sum / factor on targets without fma.
+
+    The second factor is that of float32's lanes 8-15.
+    """
     cdef vec[double] sum, rest
     if not has_fma:
         if real is float:
-            high[0] = narrow(a / factor, b / factor)
+            high[0] = narrow(a / factor, b / second_factor)
         else:
             high[0] = (a + b) / factor
         low[0] = broadcast(<real>0)
     elif real is float:
         a = factor / a
-        b = factor / b
+        b = second_factor / b
         high[0] = narrow(a, b)
         low[0] = narrow(a - widen_low(high[0]), b - widen_high(high[0]))
     else:
@@ -119,9 +122,9 @@ cdef inline void divisor_of_sum(
 ) noexcept nogil:
     """The same, of one row."""
     if real is float:
-        divisor(broadcast(sum_high + sum_low), broadcast(sum_high + sum_low), broadcast(factor), high, low)
+        divisor(broadcast(sum_high + sum_low), broadcast(sum_high + sum_low), broadcast(factor), broadcast(factor), high, low)
     else:
-        divisor(broadcast(sum_high), broadcast(sum_low), broadcast(factor), high, low)
+        divisor(broadcast(sum_high), broadcast(sum_low), broadcast(factor), broadcast(factor), high, low)
 
 
 cdef inline TermsBesideMaximum no_terms_beside_maximum(real unused) noexcept nogil:

@@ -1,0 +1,36 @@
+"""Transposing a matrix square by square, in vectors: rows become columns, and back."""
+
+from fastsoftmax.columns cimport LANES, smaller
+from fastsoftmax.rows cimport lanes
+from fastsoftmax.simd cimport load, load_partial, store, store_partial, transpose, vec
+from fastsoftmax.vector_math cimport real
+
+
+cdef inline void transpose_matrix(
+    const real* x, Py_ssize_t x_stride, Py_ssize_t rows, Py_ssize_t columns, real* y, Py_ssize_t y_stride
+) noexcept nogil:
+    """y[j, i] = x[i, j] for x of (rows, columns), whose rows are x_stride elements apart and those of y y_stride."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j, k, height, count
+    cdef vec[real] square[LANES]
+    while i < rows:
+        height = smaller(rows - i, width)
+        j = 0
+        while j < columns:
+            count = smaller(columns - j, width)
+            for k in range(width):
+                if k >= height:
+                    square[k] = square[0]
+                elif count == width:
+                    square[k] = load(x + (i + k) * x_stride + j)
+                else:
+                    square[k] = load_partial(x + (i + k) * x_stride + j, count, <real>0)
+            transpose(<vec[real]*>square)
+            for k in range(count):
+                if height == width:
+                    store(y + (j + k) * y_stride + i, square[k])
+                else:
+                    store_partial(y + (j + k) * y_stride + i, square[k], height)
+            j += width
+        i += width
