@@ -41,6 +41,11 @@ def _is_bfloat16(dtype: DType) -> bool:
     return dtype.kind == "V" and dtype.itemsize == 2 and dtype.name == "bfloat16"
 
 
+def is_half(dtype: DType) -> bool:
+    """Whether it is float16 or bfloat16, in any byte order."""
+    return dtype.itemsize == 2 and (dtype.kind == "f" or _is_bfloat16(dtype))
+
+
 def is_masked(x: object) -> bool:
     """Whether x is a `numpy.ma.MaskedArray`."""
     ma = sys.modules.get("numpy.ma")

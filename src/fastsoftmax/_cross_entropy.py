@@ -2,9 +2,9 @@
 
 (a) A row is a slice along the axis of classes, and rows are numbered in index order, whatever the
     layout: so the mean adds the losses in one order. Pieces do not enter into it.
-(b) Where logits and gradient are rows of the kernel's dtype it works on them in place, and a piece
-    is as many rows as their coefficients are kept small for. What is not (another axis, strided,
-    half precision) is packed into scratch that stays in cache.
+(b) Where logits and gradient are rows of a dtype that the kernel takes, it works on them in place,
+    and a piece is as many rows as their coefficients are kept small for. What is not (another axis,
+    strided) is packed into scratch that stays in cache.
 (c) Extra memory: the copy of the labels, the scratch of one piece, and a copy of an argument that
     `out` partly overlaps.
 (d) `out` may be the logits or the probabilities themselves: a piece is read before it is written.
@@ -30,7 +30,7 @@ from ._loss_options import (
     settle_reduction,
     settle_sample_weight,
 )
-from ._packing import copied, fits, room
+from ._packing import copied, copy, fits, room, taken_as
 from ._target import kernels
 from ._targets import settle_targets
 
@@ -81,7 +81,12 @@ def _run(
 ) -> Losses:
     """Go through the rows of logits (..., n); store losses and gradients that are asked for."""
     *rows, n = logits.shape
-    direct = fits(logits, dtype) and (grad is None or fits(grad, dtype))
+    taken = taken_as(logits.dtype, kernels.cross_entropy, dtype)
+    direct = fits(logits, taken)
+    returned = dtype
+    if grad is not None:
+        returned = taken_as(grad.dtype, kernels.cross_entropy, dtype)
+        direct = direct and fits(grad, returned)
     size = ROWS
     if coefficients.has_dense_rows or not direct:
         size = min(max(PIECE // n, 1), ROWS)
@@ -92,24 +97,25 @@ def _run(
     for start, stop, part in row_pieces(tuple(rows), size):
         shape = (stop - start, n)
         given = logits[part]
-        packed = not fits(given, dtype)
+        packed = not fits(given, taken)
         if packed:
-            x = room(scratch, 0, shape, dtype)
-            np.copyto(x.reshape(given.shape), given, casting="unsafe")
+            x = room(scratch, 0, shape, taken)
+            copy(x.reshape(given.shape), given)
         else:
             x = given.reshape(shape)
         target = block = None
         if grad is not None:
             target = grad[part]
-            if fits(target, dtype):
+            if fits(target, returned):
                 block, target = target.reshape(shape), None
             else:
-                block = x if packed else room(scratch, 1, shape, dtype)
+                reused = packed and returned == taken
+                block = x if reused else room(scratch, 1, shape, returned)
         piece = coefficients.piece(start, stop, part)
         piece_losses = row_losses[: stop - start]
         invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
         if target is not None and block is not None:
-            np.copyto(target, block.reshape(target.shape), casting="unsafe")
+            copy(target, block.reshape(target.shape))
         if losses is None:
             kernels.sum_losses(piece_losses, state)
         else:

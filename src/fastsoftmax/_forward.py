@@ -115,8 +115,8 @@ def softmax(
     array([[0.269, 0.731, 0.   ],
            [0.5  , 0.5  , 0.   ]])
     """
-    if where is None and dtype is None:
-        result = _softmax_small(x, axis, out)
+    if where is None:
+        result = _softmax_small(x, axis, out, dtype)
         if result is not None:
             return result
     return normalize(kernels.softmax, _numpy_path.softmax, 0.0, x, axis, where, out, dtype)
@@ -190,8 +190,8 @@ def log_softmax(
     >>> print("%.6g" % log_softmax(np.array([0.0, -40.0]))[0])
     -4.24835e-18
     """
-    if where is None and dtype is None:
-        result = _log_softmax_small(x, axis, out)
+    if where is None:
+        result = _log_softmax_small(x, axis, out, dtype)
         if result is not None:
             return result
     return normalize(
@@ -328,15 +328,8 @@ def logsumexp(
     >>> print("%.10f %g" % (value, sign))
     1.5413248546 -1
     """
-    if (
-        where is None
-        and out is None
-        and dtype is None
-        and b is None
-        and not keepdims
-        and not return_sign
-    ):
-        result = _logsumexp_small(a, axis)
+    if where is None and out is None and b is None and not keepdims and not return_sign:
+        result = _logsumexp_small(a, axis, dtype)
         if result is not None:
             return result
     return reduce(a, axis, b, keepdims, return_sign, where, out, dtype)

@@ -1,13 +1,17 @@
 """The kernels over contiguous blocks (outer, n, inner), and the short cut for small plain calls.
 
 (a) This file only looks at arrays: it checks them, takes their addresses and picks float32 or float64. The algorithms
-    are in `rows.pxd`, `columns.pxd` and their neighbours, over the vocabulary of `vector_math.pxd`.
+    are in `rows.pxd`, `columns.pxd` and their neighbours, over the vocabulary of `vector_math.pxd`. float16 and bfloat16
+    are float32 with conversions around it (`halves.pxd`).
 (b) Everything is compiled once per target; nothing here knows which.
 (c) A kernel may be given the same array as input and output. The arguments are the package's own, so errors here are
     guards, not messages for users.
 """
 
 cimport numpy as cnp
+from libc.stdint cimport uint16_t
+from libc.stdlib cimport free
+from libc.string cimport strcmp, strrchr
 
 from fastsoftmax.columns cimport reduce_columns
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
@@ -16,8 +20,14 @@ from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
     value_of,
 )
+from fastsoftmax.halves cimport (
+    BFLOAT16, FLOAT16, FLOAT32, Chunks, Operand, chunks_of, give_scratch, narrow, narrowed, next_chunk, room_for,
+    widen, widened,
+)
 from fastsoftmax.row_groups cimport is_grouped, reduce_grouped_rows
-from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, Operation, reduce_rows
+from fastsoftmax.rows cimport (
+    LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, reduce_rows,
+)
 from fastsoftmax.short_gradients cimport has_short_rows, short_gradient_rows
 from fastsoftmax.short_rows cimport is_short, reduce_short_rows
 from fastsoftmax.vector_math cimport real
@@ -29,6 +39,13 @@ cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY_RO(cnp.ndarray) nogil
     object PyArray_Scalar(void* data, cnp.dtype descr, object base)
     cnp.dtype PyArray_DescrFromType(int)
+    ctypedef struct ScalarType "PyTypeObject":
+        const char* tp_name
+    ctypedef struct Descr "PyArray_Descr":
+        ScalarType* typeobj
+    Descr* PyArray_DESCR(cnp.ndarray) nogil
+
+cdef object FLOAT32_TYPE = getattr(PyArray_DescrFromType(cnp.NPY_FLOAT), "type")  # an attribute of Python
 
 cdef enum:
     SMALL = 1048576  # elements up to which a plain call takes the short cut
@@ -45,12 +62,40 @@ def set_cache(Py_ssize_t size):
     cache = size
 
 
+cdef inline bint is_bfloat16(cnp.ndarray x) noexcept:
+    """Whether an array is of a dtype that another package has registered under the name bfloat16."""
+    cdef const char* name
+    cdef const char* dot  # before the name, where the name of the module precedes it
+    if not cnp.PyTypeNum_ISUSERDEF(cnp.PyArray_TYPE(x)) or cnp.PyArray_ITEMSIZE(x) != 2:
+        return False
+    name = PyArray_DESCR(x).typeobj.tp_name
+    dot = strrchr(name, c".")
+    return strcmp(name if dot == NULL else dot + 1, b"bfloat16") == 0
+
+
+cdef inline int computed_in(cnp.ndarray x) noexcept:
+    """The number of the dtype that the kernels compute in for an array of this one."""
+    cdef int dtype = cnp.PyArray_TYPE(x)
+    return cnp.NPY_FLOAT if dtype == cnp.NPY_FLOAT16 or is_bfloat16(x) else dtype
+
+
+cdef inline Operand operand_of(cnp.ndarray x, bint reduced) noexcept:
+    """An array that computes in float32."""
+    cdef Operand operand
+    cdef int dtype = cnp.PyArray_TYPE(x)
+    operand.data = <char*>cnp.PyArray_DATA(x)
+    operand.storage = FLOAT32 if dtype == cnp.NPY_FLOAT else FLOAT16 if dtype == cnp.NPY_FLOAT16 else BFLOAT16
+    operand.reduced = reduced
+    operand.scratch = NULL
+    return operand
+
+
 cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced, bint written=True) except -1:
     """Guard the kernels: x is (outer, n, inner), out has its shape, or the same without n."""
     if not (PyArray_ISCARRAY_RO(x) and (PyArray_ISCARRAY(out) if written else PyArray_ISCARRAY_RO(out))):
         raise ValueError("kernels take aligned C-contiguous arrays in native byte order")
-    if cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(out):
-        raise TypeError("kernels take arrays of one dtype")
+    if computed_in(x) != computed_in(out):
+        raise TypeError("kernels take arrays that compute in one dtype")
     if cnp.PyArray_NDIM(x) != 3 or cnp.PyArray_NDIM(out) != (2 if reduced else 3):
         raise ValueError("kernels take blocks (outer, n, inner)")
     if (
@@ -74,17 +119,40 @@ cdef inline int reduce_any_rows(
     return reduce_rows(operation, x, y, outer, n, past_caches, made_nan)
 
 
-cdef bint run(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches
-) except? True:
-    """One operation over a block. True if a slice without nan has become nan."""
-    cdef bint made_nan = False
-    with nogil:
-        if inner == 1:
-            reduce_any_rows(operation, x, y, outer, n, past_caches, &made_nan)
-        else:
-            reduce_columns(operation, x, y, outer, n, inner, &made_nan)
-    return made_nan
+cdef int reduce(
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches,
+    bint* made_nan,
+) except -1 nogil:
+    """One operation over a block."""
+    if inner == 1:
+        return reduce_any_rows(operation, x, y, outer, n, past_caches, made_nan)
+    return reduce_columns(operation, x, y, outer, n, inner, made_nan)
+
+
+cdef int reduce_halves(
+    Operation operation, Operand x, Operand y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches,
+    bint* made_nan,
+) except -1 nogil:
+    """The same where input or result are stored in 16 bits."""
+    cdef Operand[2] operands = [x, y]
+    cdef Chunks chunks = chunks_of(outer, n, inner)
+    cdef bint overwriting = operation == LOG_SOFTMAX or inner > 1 or n * sizeof(float) > RESIDENT_BYTES
+    cdef void* memory = give_scratch(operands, 2, &chunks, overwriting)
+    cdef Py_ssize_t since = 0
+    try:
+        while next_chunk(&chunks):
+            reduce(
+                operation, <const float*>widened(&operands[0], &chunks), room_for(&operands[1], &chunks),
+                chunks.outers, n, chunks.columns, past_caches, made_nan,
+            )
+            narrowed(&operands[1], &chunks)
+            since += chunks.outers * n * chunks.columns
+            if since >= SIGNAL_PERIOD:
+                since = 0
+                hear_signals()
+    finally:
+        free(memory)
+    return 0
 
 
 cdef bint dispatch(Operation operation, cnp.ndarray x, cnp.ndarray out) except? True:
@@ -92,11 +160,26 @@ cdef bint dispatch(Operation operation, cnp.ndarray x, cnp.ndarray out) except? 
     cdef Py_ssize_t n = cnp.PyArray_DIM(x, 1)
     cdef Py_ssize_t inner = cnp.PyArray_DIM(x, 2)
     cdef bint past_caches = cnp.PyArray_NBYTES(out) > cache
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        return run(operation, <const float*>cnp.PyArray_DATA(x), <float*>cnp.PyArray_DATA(out), outer, n, inner, past_caches)
-    if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
-        return run(operation, <const double*>cnp.PyArray_DATA(x), <double*>cnp.PyArray_DATA(out), outer, n, inner, past_caches)
-    raise TypeError("kernels take float32 or float64")
+    cdef bint made_nan = False
+    cdef int dtype = computed_in(x)
+    cdef void* from_ = cnp.PyArray_DATA(x)
+    cdef void* to = cnp.PyArray_DATA(out)
+    cdef Operand first, second
+    if dtype == cnp.NPY_DOUBLE:
+        with nogil:
+            reduce(operation, <const double*>from_, <double*>to, outer, n, inner, past_caches, &made_nan)
+    elif dtype != cnp.NPY_FLOAT:
+        raise TypeError("kernels take halves, float32 or float64")
+    elif cnp.PyArray_TYPE(x) == dtype and cnp.PyArray_TYPE(out) == dtype:
+        with nogil:
+            reduce(operation, <const float*>from_, <float*>to, outer, n, inner, past_caches, &made_nan)
+    else:
+        first = operand_of(x, False)
+        second = operand_of(out, operation == LOGSUMEXP)
+        with nogil:
+            past_caches = past_caches and second.storage == FLOAT32
+            reduce_halves(operation, first, second, outer, n, inner, past_caches, &made_nan)
+    return made_nan
 
 
 def softmax(cnp.ndarray x not None, cnp.ndarray out not None):
@@ -130,21 +213,48 @@ cdef object small_result(
             out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
         y = <real*>cnp.PyArray_DATA(out)
     if outer * n <= BRIEF:
-        reduce_any_rows(operation, x, y, outer, n, False, &made_nan)
+        reduce(operation, x, y, outer, n, 1, False, &made_nan)
     else:
         with nogil:
-            reduce_any_rows(operation, x, y, outer, n, False, &made_nan)
+            reduce(operation, x, y, outer, n, 1, False, &made_nan)
     if made_nan:
         return None
     return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
 
 
-cdef bint takes_result(cnp.ndarray out, cnp.ndarray x) noexcept:
-    """Whether out is plain, of the shape and dtype of x, and apart from it: x is read again if there is a warning."""
+cdef object small_halves(
+    Operation operation, cnp.ndarray array, cnp.ndarray out, int dtype, int ndim, Py_ssize_t outer, Py_ssize_t n
+):
+    """The same of float16 or bfloat16, with a result of this dtype."""
+    cdef bint made_nan = False
+    cdef float number  # or its first half
+    cdef Operand x = operand_of(array, False)
+    cdef Operand y = x
+    if ndim > 0:
+        if out is None:
+            out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
+        y.data = <char*>cnp.PyArray_DATA(out)
+    else:
+        y.data = <char*>&number
+    if dtype == cnp.NPY_FLOAT:
+        y.storage = FLOAT32
+    y.reduced = operation == LOGSUMEXP
+    if outer * n <= BRIEF:
+        reduce_halves(operation, x, y, outer, n, 1, False, &made_nan)
+    else:
+        with nogil:
+            reduce_halves(operation, x, y, outer, n, 1, False, &made_nan)
+    if made_nan:
+        return None
+    return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
+
+
+cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int dtype) noexcept:
+    """Whether out is plain, of this dtype and the shape of x, and apart from it: x is read again if there is a warning."""
     cdef const char* first = <const char*>cnp.PyArray_DATA(x)
     cdef const char* second = <const char*>cnp.PyArray_DATA(out)
     cdef int i
-    if type(out) is not cnp.ndarray or not PyArray_ISCARRAY(out) or cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(x):
+    if type(out) is not cnp.ndarray or not PyArray_ISCARRAY(out) or cnp.PyArray_TYPE(out) != dtype:
         return False
     if cnp.PyArray_NDIM(out) != cnp.PyArray_NDIM(x):
         return False
@@ -154,11 +264,12 @@ cdef bint takes_result(cnp.ndarray out, cnp.ndarray x) noexcept:
     return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(out) <= first
 
 
-cdef object small(Operation operation, x, axis, out):
+cdef object small(Operation operation, x, axis, out, asked):
     """The result of a plain small call, or None where the general path has to look closer."""
     cdef cnp.ndarray array
     cdef Py_ssize_t n, size
-    cdef int ndim, dtype
+    cdef int ndim, dtype, result
+    cdef bint of_halves
     if type(x) is not cnp.ndarray:
         return None
     array = <cnp.ndarray>x
@@ -173,7 +284,13 @@ cdef object small(Operation operation, x, axis, out):
         n = cnp.PyArray_DIM(array, ndim - 1)
     else:
         return None
-    if out is not None and not (isinstance(out, cnp.ndarray) and takes_result(<cnp.ndarray>out, array)):
+    of_halves = dtype == cnp.NPY_FLOAT16 or is_bfloat16(array)
+    result = dtype
+    if asked is not None:
+        if asked is not FLOAT32_TYPE or not (of_halves or dtype == cnp.NPY_FLOAT):
+            return None
+        result = cnp.NPY_FLOAT
+    if out is not None and not (isinstance(out, cnp.ndarray) and takes_result(<cnp.ndarray>out, array, result)):
         return None
     if operation == LOGSUMEXP:
         ndim = 0 if axis is None else ndim - 1
@@ -181,22 +298,50 @@ cdef object small(Operation operation, x, axis, out):
         return small_result(operation, <const float*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, ndim, size // n, n)
     if dtype == cnp.NPY_DOUBLE:
         return small_result(operation, <const double*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, ndim, size // n, n)
+    if of_halves:
+        return small_halves(operation, array, <cnp.ndarray>out, result, ndim, size // n, n)
     return None
 
 
-def softmax_small(x, axis, out=None):
+def softmax_small(x, axis, out=None, dtype=None):
     """softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(SOFTMAX, x, axis, out)
+    return small(SOFTMAX, x, axis, out, dtype)
 
 
-def log_softmax_small(x, axis, out=None):
+def log_softmax_small(x, axis, out=None, dtype=None):
     """log_softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOG_SOFTMAX, x, axis, out)
+    return small(LOG_SOFTMAX, x, axis, out, dtype)
 
 
-def logsumexp_small(x, axis):
+def logsumexp_small(x, axis, dtype=None):
     """logsumexp of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOGSUMEXP, x, axis, None)
+    return small(LOGSUMEXP, x, axis, None, dtype)
+
+
+# Conversions.
+
+
+cdef int convert_run(cnp.ndarray x, cnp.ndarray out, Py_ssize_t n) except -1:
+    cdef Operand first = operand_of(x, False)
+    cdef Operand second = operand_of(out, False)
+    with nogil:
+        if second.storage == FLOAT32:
+            widen(first.storage, <const uint16_t*>first.data, <float*>second.data, n)
+        else:
+            narrow(<const float*>first.data, second.storage, <uint16_t*>second.data, n)
+    return 0
+
+
+def convert(cnp.ndarray x not None, cnp.ndarray out not None):
+    """Copy halves x to float32 out, or float32 x, rounded to nearest even, to halves out; both contiguous, of one size."""
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    if not PyArray_ISCARRAY_RO(x) or not PyArray_ISCARRAY(out) or n != cnp.PyArray_SIZE(out):
+        raise ValueError("a conversion takes aligned C-contiguous arrays of one size in native byte order")
+    if computed_in(x) != cnp.NPY_FLOAT or computed_in(out) != cnp.NPY_FLOAT or (
+        (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT) == (cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT)
+    ):
+        raise TypeError("a conversion is between float32 and float16 or bfloat16")
+    convert_run(x, out, n)
 
 
 # Gradients.
@@ -210,18 +355,52 @@ cdef int check_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values, cn
     return check_blocks(values, out, gradient == LOGSUMEXP_JVP)
 
 
+cdef int multiply(
+    Gradient gradient, const real* g, const real* values, const real* lse, real* out,
+    Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint* made_nan,
+) except -1 nogil:
+    """One gradient over a block."""
+    if inner == 1 and has_short_rows(gradient, <real>0, outer, n):
+        return short_gradient_rows(gradient, g, values, out, outer, n, made_nan)
+    if inner == 1:
+        return gradient_rows(gradient, g, values, lse, out, outer, n, made_nan)
+    return gradient_columns(gradient, g, values, lse, out, outer, n, inner, made_nan)
+
+
 cdef bint run_gradient(
     Gradient gradient, const real* g, const real* values, const real* lse, real* out,
     Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner,
 ) except? True:
     cdef bint made_nan = False
     with nogil:
-        if inner == 1 and has_short_rows(gradient, <real>0, outer, n):
-            short_gradient_rows(gradient, g, values, out, outer, n, &made_nan)
-        elif inner == 1:
-            gradient_rows(gradient, g, values, lse, out, outer, n, &made_nan)
-        else:
-            gradient_columns(gradient, g, values, lse, out, outer, n, inner, &made_nan)
+        multiply(gradient, g, values, lse, out, outer, n, inner, &made_nan)
+    return made_nan
+
+
+cdef bint run_gradient_of_halves(
+    Gradient gradient, cnp.ndarray g, cnp.ndarray values, cnp.ndarray out, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner
+) except? True:
+    """The same where arrays, all of the full shape, are stored in 16 bits."""
+    cdef Operand[3] operands = [operand_of(g, False), operand_of(values, False), operand_of(out, False)]
+    cdef Chunks chunks = chunks_of(outer, n, inner)
+    cdef bint made_nan = False
+    cdef Py_ssize_t since = 0
+    cdef void* memory
+    with nogil:
+        memory = give_scratch(operands, 3, &chunks, True)
+        try:
+            while next_chunk(&chunks):
+                multiply(
+                    gradient, <const float*>widened(&operands[0], &chunks), <const float*>widened(&operands[1], &chunks),
+                    <const float*>NULL, room_for(&operands[2], &chunks), chunks.outers, n, chunks.columns, &made_nan,
+                )
+                narrowed(&operands[2], &chunks)
+                since += chunks.outers * n * chunks.columns
+                if since >= SIGNAL_PERIOD:
+                    since = 0
+                    hear_signals()
+        finally:
+            free(memory)
     return made_nan
 
 
@@ -231,6 +410,11 @@ cdef bint dispatch_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values
     cdef Py_ssize_t n = cnp.PyArray_DIM(values, 1)
     cdef Py_ssize_t inner = cnp.PyArray_DIM(values, 2)
     cdef void* lse_data = NULL if lse is None else cnp.PyArray_DATA(lse)
+    cdef int dtype = computed_in(values)
+    if dtype == cnp.NPY_FLOAT and lse is None and not (
+        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(values) == cnp.PyArray_TYPE(out) == dtype
+    ):
+        return run_gradient_of_halves(gradient, g, values, out, outer, n, inner)
     if cnp.PyArray_TYPE(values) == cnp.NPY_FLOAT:
         return run_gradient(
             gradient, <const float*>cnp.PyArray_DATA(g), <const float*>cnp.PyArray_DATA(values),
@@ -329,21 +513,48 @@ def log_softmax_jvp_small(t, logp, axis):
 # Cross-entropy.
 
 
-cdef bint run_cross_entropy(
-    const real* logits, cnp.ndarray labels, cnp.ndarray dense, cnp.ndarray at_target, cnp.ndarray total,
-    cnp.ndarray losses, cnp.ndarray grad, Py_ssize_t rows, Py_ssize_t n,
-) except? True:
-    cdef bint made_nan = False
-    cdef const long long* label = <const long long*>NULL if labels is None else <const long long*>cnp.PyArray_DATA(labels)
-    cdef const real* coefficients = <const real*>NULL if dense is None else <const real*>cnp.PyArray_DATA(dense)
-    cdef Py_ssize_t stride = 0 if dense is None or cnp.PyArray_DIM(dense, 0) == 1 else n
-    cdef real* gradient = <real*>NULL if grad is None else <real*>cnp.PyArray_DATA(grad)
-    cdef const double* at = <const double*>cnp.PyArray_DATA(at_target)
-    cdef const double* sums = <const double*>cnp.PyArray_DATA(total)
-    cdef double* loss = <double*>cnp.PyArray_DATA(losses)
-    with nogil:
-        cross_entropy_rows(logits, rows, n, label, coefficients, stride, at, sums, loss, gradient, &made_nan)
-    return made_nan
+cdef struct Rows:  # what belongs to rows of logits: see `cross_entropy`
+    Py_ssize_t n
+    const long long* labels
+    const void* dense
+    Py_ssize_t dense_stride
+    const double* at_target
+    const double* total
+    double* losses
+
+
+cdef int add_rows(
+    const Rows* rows, Py_ssize_t first, Py_ssize_t count, const real* logits, real* grad, bint* made_nan
+) except -1 nogil:
+    """Losses and gradients of some of the rows."""
+    return cross_entropy_rows(
+        logits, count, rows.n, <const long long*>NULL if rows.labels == NULL else rows.labels + first,
+        <const real*>NULL if rows.dense == NULL else <const real*>rows.dense + first * rows.dense_stride, rows.dense_stride,
+        rows.at_target + first, rows.total + first, rows.losses + first, grad, made_nan,
+    )
+
+
+cdef int add_rows_of_halves(const Rows* rows, Py_ssize_t count, Operand logits, Operand grad, bint* made_nan) except -1 nogil:
+    """The same, of all rows, where logits or gradient are stored in 16 bits."""
+    cdef Operand[2] operands = [logits, grad]
+    cdef Chunks chunks = chunks_of(count, rows.n, 1)
+    cdef void* memory = give_scratch(operands, 2, &chunks, rows.n * sizeof(float) > RESIDENT_BYTES)
+    cdef Py_ssize_t since = 0
+    try:
+        while next_chunk(&chunks):
+            add_rows(
+                rows, chunks.first, chunks.outers, <const float*>widened(&operands[0], &chunks),
+                <float*>NULL if grad.data == NULL else room_for(&operands[1], &chunks), made_nan,
+            )
+            if grad.data != NULL:
+                narrowed(&operands[1], &chunks)
+            since += chunks.outers * rows.n
+            if since >= SIGNAL_PERIOD:
+                since = 0
+                hear_signals()
+    finally:
+        free(memory)
+    return 0
 
 
 cdef int check_vector(cnp.ndarray x, int dtype, Py_ssize_t rows) except -1:
@@ -365,8 +576,10 @@ def cross_entropy(
         raise ValueError("logits are (rows, n), contiguous")
     cdef Py_ssize_t rows = cnp.PyArray_DIM(logits, 0)
     cdef Py_ssize_t n = cnp.PyArray_DIM(logits, 1)
-    cdef int dtype = cnp.PyArray_TYPE(logits)
+    cdef int dtype = computed_in(logits)
     cdef Py_ssize_t row
+    if dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE:
+        raise TypeError("kernels take halves, float32 or float64")
     check_vector(at_target, cnp.NPY_DOUBLE, rows)
     check_vector(total, cnp.NPY_DOUBLE, rows)
     check_vector(losses, cnp.NPY_DOUBLE, rows)
@@ -381,21 +594,34 @@ def cross_entropy(
         not PyArray_ISCARRAY_RO(dense) or cnp.PyArray_TYPE(dense) != dtype or cnp.PyArray_NDIM(dense) != 2
         or cnp.PyArray_DIM(dense, 1) != n or (cnp.PyArray_DIM(dense, 0) != 1 and cnp.PyArray_DIM(dense, 0) != rows)
     ):
-        raise ValueError("dense coefficients are (rows, n) or (1, n), contiguous, of the logits' dtype")
+        raise ValueError("dense coefficients are (rows, n) or (1, n), contiguous, of the dtype that logits compute in")
     if grad is not None and (
-        not PyArray_ISCARRAY(grad) or cnp.PyArray_TYPE(grad) != dtype or cnp.PyArray_NDIM(grad) != 2
+        not PyArray_ISCARRAY(grad) or computed_in(grad) != dtype or cnp.PyArray_NDIM(grad) != 2
         or cnp.PyArray_DIM(grad, 0) != rows or cnp.PyArray_DIM(grad, 1) != n
     ):
-        raise ValueError("grad is (rows, n), contiguous, of the logits' dtype")
-    if dtype == cnp.NPY_FLOAT:
-        return run_cross_entropy(
-            <const float*>cnp.PyArray_DATA(logits), labels, dense, at_target, total, losses, grad, rows, n
-        )
-    if dtype == cnp.NPY_DOUBLE:
-        return run_cross_entropy(
-            <const double*>cnp.PyArray_DATA(logits), labels, dense, at_target, total, losses, grad, rows, n
-        )
-    raise TypeError("kernels take float32 or float64")
+        raise ValueError("grad is (rows, n), contiguous, of a dtype that computes as the logits do")
+    cdef Rows all_rows
+    all_rows.n = n
+    all_rows.labels = <const long long*>NULL if labels is None else <const long long*>cnp.PyArray_DATA(labels)
+    all_rows.dense = <void*>NULL if dense is None else cnp.PyArray_DATA(dense)
+    all_rows.dense_stride = 0 if dense is None or cnp.PyArray_DIM(dense, 0) == 1 else n
+    all_rows.at_target = <const double*>cnp.PyArray_DATA(at_target)
+    all_rows.total = <const double*>cnp.PyArray_DATA(total)
+    all_rows.losses = <double*>cnp.PyArray_DATA(losses)
+    cdef void* x = cnp.PyArray_DATA(logits)
+    cdef void* gradient = <void*>NULL if grad is None else cnp.PyArray_DATA(grad)
+    cdef Operand first = operand_of(logits, False)
+    cdef Operand second = first if grad is None else operand_of(grad, False)
+    cdef bint made_nan = False
+    second.data = <char*>gradient
+    with nogil:
+        if dtype == cnp.NPY_DOUBLE:
+            add_rows(&all_rows, 0, rows, <const double*>x, <double*>gradient, &made_nan)
+        elif first.storage == FLOAT32 and second.storage == FLOAT32:
+            add_rows(&all_rows, 0, rows, <const float*>x, <float*>gradient, &made_nan)
+        else:
+            add_rows_of_halves(&all_rows, rows, first, second, &made_nan)
+    return made_nan
 
 
 def sum_losses(cnp.ndarray losses not None, cnp.ndarray state not None):

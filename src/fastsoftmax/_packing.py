@@ -4,7 +4,7 @@
     what is reduced. Arrays that are such blocks go to the kernel as they are, in one call.
 (b) Anything else (strided, broadcast, byte-swapped, misaligned, of another dtype, reduced axes
     apart) is copied by NumPy, box by box, into a scratch block that stays in cache, and results are
-    copied out of one.
+    copied out of one. Kernels of float32 that take float16 and bfloat16 get blocks of those.
 (c) Full-size temporaries exist in two cases only: a slice longer than a box is packed whole,
     because its maximum and its sum are needed before its first result; and an input that a caller's
     `out` partly overlaps is copied first.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._arguments import is_half
 from ._layout import (
     BOX,
     LARGE_BOX,
@@ -32,6 +33,7 @@ from ._layout import (
     overlaps,
     whole_block,
 )
+from ._target import kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +43,31 @@ if TYPE_CHECKING:
     Kernel = Callable[..., bool]
 
 _BOOL = np.dtype(np.bool_)
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+
+_OF_HALVES = frozenset(
+    {
+        kernels.softmax,
+        kernels.log_softmax,
+        kernels.logsumexp,
+        kernels.softmax_vjp,
+        kernels.log_softmax_vjp,
+        kernels.log_softmax_jvp,
+        kernels.cross_entropy,
+    }
+)
+
+
+def taken_as(given: DType, kernel: Kernel, dtype: DType) -> DType:
+    """As what a kernel that computes in `dtype` takes an array of the dtype given."""
+    if is_half(given) and dtype == _FLOAT32 and kernel in _OF_HALVES:
+        return _native(given)
+    return dtype
+
+
+def _native(dtype: DType) -> DType:
+    return dtype if dtype.isnative else dtype.newbyteorder("=")
 
 
 def fits(array: Array, dtype: DType) -> bool:
@@ -71,22 +98,42 @@ def _apart(roles: str, arrays: Sequence[Array]) -> list[Array]:
 
 def copied(source: Array) -> Array:
     """A copy in the order of the source."""
-    copy = np.empty_like(source)
-    _copy(copy, source)
-    return copy
+    target = np.empty_like(source)
+    copy(target, source)
+    return target
 
 
-def _copy(target: Array, source: Array, through: DType | None = None) -> None:
+def copy(target: Array, source: Array, through: DType | None = None) -> None:
     """Copy piece after piece, so that Ctrl-C is heard in between; round to `through` on the way."""
     if source.size > LARGE_BOX:
         axis = int(np.argmax(source.shape))
         half = source.shape[axis] // 2
         for piece in (slice(half), slice(half, None)):
             index = (slice(None),) * axis + (piece,)
-            _copy(target[index], source[index], through)
+            copy(target[index], source[index], through)
         return
-    rounded = source if through is None else source.astype(through)
-    np.copyto(target, rounded, casting="unsafe")
+    if through is not None and source.dtype != through and target.dtype != through:
+        rounded = np.empty(source.shape, through)
+        copy(rounded, source)
+        source = rounded
+    if is_half(source.dtype):
+        vectors = target.dtype == _FLOAT32 or target.dtype == _FLOAT64
+    else:
+        vectors = source.dtype == _FLOAT32 and is_half(target.dtype)
+    if vectors:
+        _convert(target, source)
+    else:
+        np.copyto(target, source, casting="unsafe")
+
+
+def _convert(target: Array, source: Array) -> None:
+    """Copy halves to wider numbers, or float32 to halves: NumPy does it one by one."""
+    dtype = _FLOAT32 if is_half(source.dtype) else _native(target.dtype)
+    direct = fits(target, dtype)
+    result = target if direct else np.empty(target.shape, dtype)
+    kernels.convert(np.require(source, _native(source.dtype), ["C", "A"]), result)
+    if not direct:
+        np.copyto(target, result)
 
 
 def run(
@@ -143,10 +190,14 @@ def run(
         arrays = [array.T for array in arrays]
         x = x.T
         axes = (x.ndim - 1 - axes[0],)
+    if through is not None and all(
+        array.dtype == through for role, array in zip(roles, arrays, strict=True) if role in "iI"
+    ):
+        through = None
     whole = whole_block(x.shape, axes)
     if whole is not None and through is None and not rows and not consumed:
         for array in arrays:
-            if not fits(array, dtype):
+            if not fits(array, taken_as(array.dtype, kernel, dtype)):
                 break
         else:
             return kernel(
@@ -180,7 +231,12 @@ def _run_boxes(
     arrays = [array.transpose(order.axes) for array in arrays]
     parts: Iterable[tuple[Any, ...]] = ((...,),)
     full = [array for role, array in zip(roles, arrays, strict=True) if role in "io"]
-    if through is not None or rows or consumed or not all(fits(array, dtype) for array in full):
+    if (
+        through is not None
+        or rows
+        or consumed
+        or not all(fits(array, taken_as(array.dtype, kernel, dtype)) for array in full)
+    ):
         parts = boxes(order, x.shape, SMALL_BOX if rows else BOX)
     invalid = False
     for part in parts:
@@ -205,13 +261,14 @@ def _run_box(
     results: list[tuple[Array, Array]] = []
     spare: list[Array] = []
     for place, (role, array) in enumerate(zip(roles, arrays, strict=True)):
-        needed_dtype = _BOOL if role == "m" else dtype
+        rounded = array.dtype if through is None or role not in "iI" else through
+        needed_dtype = _BOOL if role == "m" else taken_as(rounded, kernel, dtype)
         needed_shape = shape if role in "imo" else shape[::2]
-        packed = (consumed and role == "i") or (through is not None and role in "iI")
+        packed = (consumed and role == "i") or rounded is not array.dtype
         if not packed and fits(array, needed_dtype):
             blocks.append(array.reshape(needed_shape))
             continue
-        if role == "o" and spare:
+        if role == "o" and spare and spare[0].dtype == needed_dtype:
             block = spare.pop(0)
         else:
             block = room(scratch, place, needed_shape, needed_dtype)
@@ -219,12 +276,12 @@ def _run_box(
         if role in "oO":
             results.append((array, block))
             continue
-        _copy(block.reshape(array.shape), array, through if role in "iI" else None)
+        copy(block.reshape(array.shape), array, through if role in "iI" else None)
         if role == "i":
             spare.append(block)
     invalid = kernel(*blocks)
     for array, block in results:
-        _copy(array, block.reshape(array.shape))
+        copy(array, block.reshape(array.shape))
     return invalid
 
 

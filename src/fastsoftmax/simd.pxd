@@ -1,5 +1,7 @@
 """Cython's view of the vector vocabulary; `simd/simd.hpp` states what each word means."""
 
+from libc.stdint cimport uint16_t
+
 cdef extern from "simd.hpp" namespace "simd" nogil:
     const bint has_fma
 
@@ -36,4 +38,8 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     vec[double] widen_high(vec[float] v) noexcept
     void transpose[T](vec[T]* rows) noexcept
     vec[float] narrow(vec[double] low, vec[double] high) noexcept
+    vec[float] load_half(const uint16_t* p) noexcept
+    void store_half(uint16_t* p, vec[float] v) noexcept
+    vec[float] load_bfloat16(const uint16_t* p) noexcept
+    void store_bfloat16(uint16_t* p, vec[float] v) noexcept
     T from_bits[T](T unused, long long bits) noexcept

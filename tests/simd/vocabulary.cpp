@@ -214,6 +214,72 @@ void widths() {
                         [&](int i) { return static_cast<float>(i < 8 ? low[i] : high[i - 8]); });
 }
 
+// A format of 16 bits: what its bits are worth, and the bits nearest to a number, by arithmetic in double.
+struct Format {
+    const char* name;
+    int fraction, lowest;
+    simd::vec<float> (*load)(const std::uint16_t*);
+    void (*store)(std::uint16_t*, simd::vec<float>);
+
+    std::uint32_t infinity() const { return 0x7fff >> fraction << fraction; }
+    float widened(std::uint32_t h) const {
+        const std::uint32_t field = (h & 0x7fff) >> fraction, low = h & ((1u << fraction) - 1), sign = (h & 0x8000) << 16;
+        if ((h & 0x7fff) >= infinity()) return reinterpret<float>(sign | 0x7f800000 | low << (23 - fraction));
+        const double units = field == 0 ? low : low + (1 << fraction);
+        const float x = static_cast<float>(std::ldexp(units, lowest - fraction + (field == 0 ? 0 : int(field) - 1)));
+        return sign ? -x : x;
+    }
+    std::uint32_t narrowed(float x) const {
+        const std::uint32_t bits = reinterpret<std::uint32_t>(x), sign = bits >> 16 & 0x8000;
+        const std::uint32_t low = bits >> (23 - fraction) & ((1u << fraction) - 1);
+        if (x != x) return sign | infinity() | 1u << (fraction - 1) | low;
+        if (x == 0) return sign;
+        if (std::isinf(x)) return sign | infinity();
+        const int exponent = std::max(std::ilogb(x), lowest);
+        const double units = std::nearbyint(std::ldexp(std::fabs(double(x)), fraction - exponent));
+        const auto rounded = static_cast<std::uint32_t>(exponent - lowest) << fraction;
+        return sign | std::min(rounded + static_cast<std::uint32_t>(units), infinity());
+    }
+};
+
+// Every number of the format; and with each all float32 that may be rounded wrongly: itself, the middle between it and
+// its neighbour away from zero, and the neighbours of both.
+void sixteen_bits() {
+    const Format formats[] = {{"half", 10, -14, simd::load_half, simd::store_half},
+                              {"bfloat16", 7, -126, simd::load_bfloat16, simd::store_bfloat16}};
+    for (const Format& format : formats) {
+        const auto narrow = [&](const Lanes<float>& from) {
+            std::uint16_t got[18] = {0xdead, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xdead};
+            format.store(got + 1, from.vector());
+            for (int i = 0; i < 18; ++i) {
+                const float g = got[i], w = i % 17 ? format.narrowed(from.lane[i - 1]) : 0xdead;
+                expect(format.name, &g, &w, 1, Nan::exact);
+            }
+        };
+        for (std::uint32_t h = 0; h < 0x10000; h += 16) {
+            std::uint16_t from[17];
+            for (int i = 0; i < 16; ++i) from[i + 1] = static_cast<std::uint16_t>(h + i);
+            const auto wide = format.load(from + 1);
+            expect_lanes<float>(format.name, wide, Nan::any, [&](int i) { return format.widened(h + i); });
+            for (std::uint32_t middle : {0u, 1u << (22 - format.fraction)}) {
+                for (std::uint32_t beside : {-1, 0, 1}) {
+                    Lanes<float> near;
+                    for (int i = 0; i < 16; ++i) {
+                        const auto bits = reinterpret<std::uint32_t>(format.widened(h + i));
+                        const bool subnormal = format.fraction == 10 && ((h + i) & 0x7c00) == 0;
+                        const float half_unit = std::ldexp((h + i) & 0x8000 ? -1.0f : 1.0f, -25);
+                        const float x = subnormal && middle ? reinterpret<float>(bits) + half_unit
+                                                            : reinterpret<float>(bits + middle);
+                        near[i] = reinterpret<float>(reinterpret<std::uint32_t>(x) + beside);
+                    }
+                    narrow(near);
+                }
+            }
+        }
+        for (int round = 0; round < 10000; ++round) narrow(random_lanes<float>(random_lane));
+    }
+}
+
 template <class T> void whole_and_streamed() {
     alignas(64) T out[3 * lanes<T>];
     const auto before = random_lanes<T>(random_lane), a = random_lanes<T>(random_lane);
@@ -284,6 +350,7 @@ template <class T> void round_of(const GuardedPage& page) {
 
 int main() {
     const GuardedPage page;
+    sixteen_bits();
     for (int round = 0; round < 2000; ++round) {
         round_of<float>(page);
         round_of<double>(page);

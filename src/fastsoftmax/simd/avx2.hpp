@@ -334,5 +334,34 @@ template <> inline void transpose(vecd* rows) {
     }
 }
 
+inline __m256 load_half8(const std::uint16_t* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline void store_half8(std::uint16_t* p, __m256 r) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(r, _MM_FROUND_TO_NEAREST_INT));
+}
+inline vecf load_half(const std::uint16_t* p) { return {load_half8(p), load_half8(p + 8)}; }
+inline void store_half(std::uint16_t* p, vecf v) {
+    store_half8(p, v.low);
+    store_half8(p + 8, v.high);
+}
+
+inline __m256i load_bfloat16_8(const std::uint16_t* p) {
+    const __m256i b = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return _mm256_slli_epi32(b, 16);
+}
+inline __m256i bfloat16_bits(__m256 r) {
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits(r), 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits(r), _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits(r), _mm256_set1_epi32(0x00400000));
+    const __m256i mended = _mm256_blendv_epi8(rounded, quiet, bits(_mm256_cmp_ps(r, r, _CMP_UNORD_Q)));
+    return _mm256_srli_epi32(mended, 16);
+}
+inline vecf load_bfloat16(const std::uint16_t* p) { return from_bits32(load_bfloat16_8(p), load_bfloat16_8(p + 8)); }
+inline void store_bfloat16(std::uint16_t* p, vecf v) {
+    const __m256i packed = _mm256_packus_epi32(bfloat16_bits(v.low), bfloat16_bits(v.high));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xd8));
+}
+
 }  // namespace
 }  // namespace simd

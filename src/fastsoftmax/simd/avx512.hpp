@@ -175,6 +175,26 @@ inline vecf narrow(vecd low, vecd high) {
     return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.r)), _mm512_cvtpd_ps(high.r), 1)};
 }
 
+inline vecf load_half(const std::uint16_t* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline void store_half(std::uint16_t* p, vecf v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v.r, _MM_FROUND_TO_NEAREST_INT));
+}
+
+// Not by vcvtneps2bf16, an extension that takes subnormal numbers for zeros.
+inline vecf load_bfloat16(const std::uint16_t* p) {
+    const __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(b, 16))};
+}
+inline void store_bfloat16(std::uint16_t* p, vecf v) {
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits(v), 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits(v), _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i mended = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v.r, v.r, _CMP_UNORD_Q), bits(v),
+                                                _mm512_set1_epi32(0x00400000));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(mended, 16)));
+}
+
 // Pairs, pairs of pairs, and so on: each step doubles the length of what stands together from one row.
 template <class T> inline void transpose(vec<T>* rows);
 template <> inline void transpose(vecf* rows) {

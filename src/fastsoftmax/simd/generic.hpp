@@ -243,5 +243,60 @@ template <class T> inline void transpose(vec<T>* rows) {
     for (int i = 0; i < lanes; ++i) rows[i] = load<T>(to + i * lanes);
 }
 
+// Halves are converted one by one, by masks instead of branches: so gcc vectorises the loop over them (0.5 and 0.8 ns an
+// element, against 1.2 and 1.3 on a Zen 4). A subnormal half is a multiple of 2^-24, and so is 2^-14 with the half's bits for a fraction; a
+// sum of a number below 2^-14 and 1/2 is rounded to such a multiple.
+SIMD_INLINE std::int32_t choose(bool condition, std::int32_t a, std::int32_t b) {
+    const std::int32_t mask = -static_cast<std::int32_t>(condition);
+    return (a & mask) | (b & ~mask);
+}
+SIMD_INLINE std::int32_t bits_of_half(std::int32_t h) {
+    const std::int32_t magnitude = (h & 0x7fff) << 13;
+    const std::int32_t normal = magnitude + 0x38000000;
+    const std::int32_t subnormal = same_bits<std::int32_t>(same_bits<float>(magnitude + 0x38800000) - 0x1p-14f);
+    const std::int32_t special = magnitude | choose(magnitude > 0x0f800000, 0x7fc00000, 0x7f800000);
+    const std::int32_t finite = choose(magnitude < 0x00800000, subnormal, normal);
+    const std::int32_t sign = -(h & 0x8000) & static_cast<std::int32_t>(0x80000000);
+    return choose(magnitude < 0x0f800000, finite, special) | sign;
+}
+SIMD_INLINE std::int32_t half_of_bits(std::int32_t b) {
+    const std::int32_t magnitude = b & 0x7fffffff;
+    const std::int32_t normal = (magnitude - 0x38000000 + 0x0fff + (magnitude >> 13 & 1)) >> 13;
+    const std::int32_t subnormal = same_bits<std::int32_t>(same_bits<float>(magnitude) + 0.5f) - 0x3f000000;
+    const std::int32_t special = choose(magnitude > 0x7f800000, (magnitude >> 13 & 0x03ff) | 0x7e00, 0x7c00);
+    const std::int32_t finite = choose(magnitude < 0x38800000, subnormal, normal);
+    return choose(magnitude < 0x47800000, finite, special) | (b >> 16 & 0x8000);
+}
+SIMD_INLINE std::int32_t bfloat16_of_bits(std::int32_t b) {
+    const std::int32_t magnitude = b & 0x7fffffff;
+    const std::int32_t rounded = static_cast<std::int32_t>(static_cast<std::uint32_t>(magnitude) + 0x7fff + (b >> 16 & 1)) >> 16;
+    return choose(magnitude > 0x7f800000, magnitude >> 16 | 0x0040, rounded) | (b >> 16 & 0x8000);
+}
+
+template <class F> SIMD_INLINE vecf load_sixteen_bits(const std::uint16_t* p, F bits) {
+    std::int32_t words[16];
+    for (int i = 0; i < 16; ++i) words[i] = bits(p[i]);
+    vecf v;
+    std::memcpy(&v, words, sizeof v);
+    return v;
+}
+template <class F> SIMD_INLINE void store_sixteen_bits(std::uint16_t* p, vecf v, F bits) {
+    std::int32_t words[16];
+    std::memcpy(words, &v, sizeof v);
+    for (int i = 0; i < 16; ++i) p[i] = static_cast<std::uint16_t>(bits(words[i]));
+}
+SIMD_INLINE vecf load_half(const std::uint16_t* p) {
+    return load_sixteen_bits(p, [](std::int32_t h) { return bits_of_half(h); });
+}
+SIMD_INLINE void store_half(std::uint16_t* p, vecf v) {
+    store_sixteen_bits(p, v, [](std::int32_t b) { return half_of_bits(b); });
+}
+SIMD_INLINE vecf load_bfloat16(const std::uint16_t* p) {
+    return load_sixteen_bits(p, [](std::int32_t h) { return static_cast<std::int32_t>(static_cast<std::uint32_t>(h) << 16); });
+}
+SIMD_INLINE void store_bfloat16(std::uint16_t* p, vecf v) {
+    store_sixteen_bits(p, v, [](std::int32_t b) { return bfloat16_of_bits(b); });
+}
+
 }  // namespace
 }  // namespace simd

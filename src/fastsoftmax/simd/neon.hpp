@@ -300,5 +300,25 @@ template <class T> inline void transpose(vec<T>* rows) {
     for (int i = 0; i < lanes; ++i) rows[i] = load<T>(to + i * lanes);
 }
 
+SIMD_INLINE vecf load_half(const std::uint16_t* p) {
+    return each<float>([=](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))); });
+}
+SIMD_INLINE void store_half(std::uint16_t* p, vecf v) {
+    for (int i = 0; i < 4; ++i) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(v.r[i])));
+}
+
+SIMD_INLINE vecf load_bfloat16(const std::uint16_t* p) {
+    return each<float>([=](int i) { return from_bits(vshll_n_u16(vld1_u16(p + 4 * i), 16)); });
+}
+SIMD_INLINE void store_bfloat16(std::uint16_t* p, vecf v) {
+    for (int i = 0; i < 4; ++i) {
+        const uint32x4_t b = bits(v.r[i]);
+        const uint32x4_t odd = vandq_u32(vshrq_n_u32(b, 16), vdupq_n_u32(1));
+        const uint32x4_t rounded = vaddq_u32(b, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+        const uint32x4_t quiet = vorrq_u32(b, vdupq_n_u32(0x00400000));
+        vst1_u16(p + 4 * i, vshrn_n_u32(vbslq_u32(vceqq_f32(v.r[i], v.r[i]), rounded, quiet), 16));
+    }
+}
+
 }  // namespace
 }  // namespace simd

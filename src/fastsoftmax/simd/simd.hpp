@@ -37,6 +37,9 @@
 //   widen_low(v), widen_high(v)  lanes 0-7 or 8-15 of a vec<float> as vec<double>
 //   transpose(rows)            L vectors in place: lane j of vector i becomes lane i of vector j
 //   narrow(low, high)          two vec<double> rounded to one vec<float>
+//   load_half(p), load_bfloat16(p)  16 numbers of the format as vec<float>; p points to their bits (uint16_t)
+//   store_half(p, v), store_bfloat16(p, v)  the same, rounded to nearest even; a nan keeps its sign and first bits, and
+//                              is quiet
 #pragma once
 
 #include <cstddef>

@@ -1,0 +1,230 @@
+"""Numbers of 16 bits, float16 and bfloat16, around kernels that compute in float32.
+
+(a) They are formats of storage only. A kernel runs over chunk after chunk in float32 scratch: its inputs are widened into
+    that, its results narrowed out of it, rounded once. So halves have the algorithms and the bits of float32.
+(b) A chunk is as many outer slices as have CHUNK elements, so that all of its scratch stays in the level-1 cache. What is
+    larger, a long row or a slice of many columns, is taken alone, the columns in groups of neighbours as long as those
+    have WIDE_CHUNK elements.
+(c) An array of float32 beside halves is used where it is, unless its columns are cut.
+(d) Input and result have scratch each only where that is faster than working in place: a row that fits the cache.
+"""
+
+from libc.stdint cimport uint16_t, uintptr_t
+from libc.stdlib cimport malloc
+from libc.string cimport memcpy
+
+from fastsoftmax.simd cimport load, load_bfloat16, load_half, store, store_bfloat16, store_half, vec
+
+cdef enum:
+    CHUNK = 2048
+    WIDE_CHUNK = 65536
+    GROUP = 64  # columns that the kernel takes together
+    NEIGHBOURS = 16  # columns that share a cache line of float32
+    LARGEST_CHUNK = 2097152  # elements up to which so many columns are taken together whatever their length
+
+
+cdef enum Storage:
+    FLOAT32
+    FLOAT16
+    BFLOAT16
+
+
+cdef struct Operand:
+    char* data
+    Storage storage
+    bint reduced  # of shape (outer, inner), not (outer, n, inner)
+    float* scratch
+
+
+cdef struct Chunks:
+    Py_ssize_t outer
+    Py_ssize_t n
+    Py_ssize_t inner
+    Py_ssize_t most_outers
+    Py_ssize_t most_columns
+    Py_ssize_t first
+    Py_ssize_t outers
+    Py_ssize_t column
+    Py_ssize_t columns
+
+
+cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline Py_ssize_t larger(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a if a > b else b
+
+
+# Runs of numbers.
+
+
+cdef inline void widen_16(Storage storage, const uint16_t* x, float* y) noexcept nogil:
+    if storage == FLOAT16:
+        store(y, load_half(x))
+    else:
+        store(y, load_bfloat16(x))
+
+
+cdef inline void narrow_16(const float* x, Storage storage, uint16_t* y) noexcept nogil:
+    if storage == FLOAT16:
+        store_half(y, load(x))
+    else:
+        store_bfloat16(y, load(x))
+
+
+cdef inline void widen(Storage storage, const uint16_t* x, float* y, Py_ssize_t n) noexcept nogil:
+    """y[:n] = x[:n]."""
+    cdef uint16_t rest[16]
+    cdef float wide[16]
+    cdef Py_ssize_t i = 0
+    while i + 16 <= n:
+        widen_16(storage, x + i, y + i)
+        i += 16
+    if i < n:
+        memcpy(rest, x + i, (n - i) * sizeof(uint16_t))
+        widen_16(storage, rest, wide)
+        memcpy(y + i, wide, (n - i) * sizeof(float))
+
+
+cdef inline void narrow(const float* x, Storage storage, uint16_t* y, Py_ssize_t n) noexcept nogil:
+    """y[:n] = x[:n], rounded."""
+    cdef uint16_t rest[16]
+    cdef float wide[16]
+    cdef Py_ssize_t i = 0
+    while i + 16 <= n:
+        narrow_16(x + i, storage, y + i)
+        i += 16
+    if i < n:
+        memcpy(wide, x + i, (n - i) * sizeof(float))
+        narrow_16(wide, storage, rest)
+        memcpy(y + i, rest, (n - i) * sizeof(uint16_t))
+
+
+# Chunks of a block (outer, n, inner).
+
+
+cdef inline Chunks chunks_of(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
+    """The chunks, before the first."""
+    cdef Chunks chunks
+    cdef Py_ssize_t columns
+    chunks.outer = outer
+    chunks.n = n
+    chunks.inner = inner
+    chunks.most_outers = smaller(larger(CHUNK // larger(n * inner, 1), 1), outer)
+    if chunks.most_outers > 16:
+        chunks.most_outers -= chunks.most_outers % 16
+    chunks.most_columns = inner
+    if inner > 1 and n * inner > WIDE_CHUNK:
+        columns = WIDE_CHUNK // n
+        columns -= columns % GROUP
+        if columns == 0:
+            columns = larger(smaller(NEIGHBOURS, LARGEST_CHUNK // n), 1)
+        chunks.most_columns = smaller(columns, inner)
+    chunks.first = 0
+    chunks.outers = 0
+    chunks.column = 0
+    chunks.columns = inner
+    return chunks
+
+
+cdef inline bint next_chunk(Chunks* chunks) noexcept nogil:
+    """Go to the next chunk; False after the last."""
+    chunks.column += chunks.columns
+    if chunks.column >= chunks.inner:
+        chunks.column = 0
+        chunks.first += chunks.outers
+    chunks.outers = smaller(chunks.most_outers, chunks.outer - chunks.first)
+    chunks.columns = smaller(chunks.most_columns, chunks.inner - chunks.column)
+    return chunks.outers > 0
+
+
+cdef inline bint is_used_in_place(const Operand* operand, const Chunks* chunks) noexcept nogil:
+    """Whether the kernel works on the array itself."""
+    return operand.storage == FLOAT32 and chunks.most_columns == chunks.inner
+
+
+cdef inline Py_ssize_t scratch_size(const Operand* operand, const Chunks* chunks) noexcept nogil:
+    """Elements of scratch that the operand needs, in whole cache lines."""
+    cdef Py_ssize_t size = chunks.most_outers * chunks.most_columns * (1 if operand.reduced else chunks.n)
+    return 0 if is_used_in_place(operand, chunks) else (size + 15) // 16 * 16
+
+
+cdef inline void* give_scratch(Operand* operands, int count, const Chunks* chunks, bint overwriting) except NULL nogil:
+    """Give each operand what scratch it needs; return what is to be freed in the end.
+
+    With `overwriting` the last, the result, takes that of the first if it can.
+    """
+    cdef Py_ssize_t size = 16  # to begin at a cache line
+    cdef Operand* result = &operands[count - 1]
+    cdef float* scratch
+    cdef void* memory
+    cdef int i
+    if overwriting and not result.reduced and not is_used_in_place(&operands[0], chunks):
+        count -= 1
+    for i in range(count):
+        size += scratch_size(&operands[i], chunks)
+    memory = malloc(size * sizeof(float))
+    if memory == NULL:
+        with gil:
+            raise MemoryError()
+    scratch = <float*>((<uintptr_t>memory + 63) // 64 * 64)
+    result.scratch = scratch
+    for i in range(count):
+        operands[i].scratch = scratch
+        scratch += scratch_size(&operands[i], chunks)
+    return memory
+
+
+cdef inline Py_ssize_t position(const Operand* operand, const Chunks* chunks) noexcept nogil:
+    return chunks.first * (1 if operand.reduced else chunks.n) * chunks.inner + chunks.column
+
+
+cdef inline float* room_for(Operand* operand, const Chunks* chunks) noexcept nogil:
+    """Where the kernel finds or puts the numbers of this chunk."""
+    if is_used_in_place(operand, chunks):
+        return <float*>operand.data + position(operand, chunks)
+    return operand.scratch
+
+
+cdef inline float* widened(Operand* operand, const Chunks* chunks) noexcept nogil:
+    """The numbers of this chunk in float32."""
+    cdef Py_ssize_t start = position(operand, chunks)
+    cdef Py_ssize_t runs = chunks.outers * (1 if operand.reduced else chunks.n)
+    cdef Py_ssize_t length = chunks.columns
+    cdef float* y = operand.scratch
+    cdef Py_ssize_t _
+    if is_used_in_place(operand, chunks):
+        return <float*>operand.data + start
+    if length == chunks.inner:
+        length *= runs
+        runs = 1
+    for _ in range(runs):
+        if operand.storage == FLOAT32:
+            memcpy(y, <float*>operand.data + start, length * sizeof(float))
+        else:
+            widen(operand.storage, <const uint16_t*>operand.data + start, y, length)
+        start += chunks.inner
+        y += length
+    return operand.scratch
+
+
+cdef inline void narrowed(Operand* operand, const Chunks* chunks) noexcept nogil:
+    """Put the results of this chunk where they belong."""
+    cdef Py_ssize_t start = position(operand, chunks)
+    cdef Py_ssize_t runs = chunks.outers * (1 if operand.reduced else chunks.n)
+    cdef Py_ssize_t length = chunks.columns
+    cdef const float* x = operand.scratch
+    cdef Py_ssize_t _
+    if is_used_in_place(operand, chunks):
+        return
+    if length == chunks.inner:
+        length *= runs
+        runs = 1
+    for _ in range(runs):
+        if operand.storage == FLOAT32:
+            memcpy(<float*>operand.data + start, x, length * sizeof(float))
+        else:
+            narrow(x, operand.storage, <uint16_t*>operand.data + start, length)
+        start += chunks.inner
+        x += length
