@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastsoftmax
-from fastsoftmax._command_line import blocks, main, npy, output, progress
+from fastsoftmax._command_line import blocks, main, npy, output, progress, transform
 
 FUNCTIONS = {
     "softmax": fastsoftmax.softmax,
@@ -169,6 +169,96 @@ def test_a_file_larger_than_memory(axis, source, target):
     assert process.returncode == 0, errors
     expected = np.full((columns, rows)[axis], np.log((rows, columns)[axis]), np.float32)
     np.testing.assert_allclose(np.load(target), expected, rtol=1e-6)
+
+
+# Slices that are longer than a piece
+
+
+@pytest.fixture(
+    params=[((7_000,), 0), ((2, 5_000), 1), ((5_000, 3), 0), ((2, 3_000, 40), 1)], ids=str
+)
+def long_slices(request):
+    """Logits and an axis whose slices are taken apart when pieces are small."""
+    shape, axis = request.param
+    return 10 * np.random.default_rng(1).standard_normal(shape), axis
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("dtype", ["float16", "float32", ">f8", "int8"])
+@pytest.mark.parametrize("piece_bytes", [1, 20_000])
+def test_a_slice_longer_than_a_piece_has_the_bits_of_one_call(
+    command, order, dtype, piece_bytes, long_slices, source, target, monkeypatch
+):
+    monkeypatch.setattr(blocks, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setitem(transform.FUNCTIONS, command, refuse_long_slices(FUNCTIONS[command]))
+    logits, axis = long_slices
+    logits = np.asarray(logits.astype(dtype), order=order)
+    np.save(source, logits)
+    assert run(command, source, target, "--axis", axis) == 0
+    result = np.load(target)
+    expected = FUNCTIONS[command](logits, axis=axis)
+    assert result.dtype == expected.dtype and result.shape == expected.shape
+    assert result.tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+def refuse_long_slices(function):
+    def refusing(x, **options):
+        fits = x.shape[1] * x.itemsize <= blocks.PIECE_BYTES
+        assert fits or x.shape[1] <= 1_024, "a long slice was loaded whole"
+        return function(x, **options)
+
+    return refusing
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("offset", [1.31e5, -1.311e5, 1e9])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_logits_of_large_magnitude_in_pieces(command, offset, axis, source, target, monkeypatch):
+    """The pieces are read once more, when the maximum is known: these have the bits, too."""
+    monkeypatch.setattr(blocks, "PIECE_BYTES", 1)
+    shape = (5_000, 2) if axis == 0 else (2, 5_000)
+    spread = np.random.default_rng(2).uniform(-200, 200, shape)
+    logits = (offset + spread).astype(np.float32)
+    np.save(source, logits)
+    assert run(command, source, target, "--axis", axis) == 0
+    expected = FUNCTIONS[command](logits, axis=axis)
+    assert np.load(target).tobytes() == expected.tobytes()
+
+
+def test_a_nan_that_was_made_in_pieces_is_told_once(source, target, capsys, monkeypatch):
+    monkeypatch.setattr(blocks, "PIECE_BYTES", 1)
+    np.save(source, np.full((3_000, 2), -np.inf))
+    assert run("softmax", source, target, "--axis", 0) == 0
+    assert capsys.readouterr().err == "fastsoftmax: warning: slices without a nan gave nan\n"
+    assert np.isnan(np.load(target)).all()
+
+
+def test_long_slices_without_a_kernel_are_loaded_whole(source, target, monkeypatch):
+    monkeypatch.setattr(blocks, "PIECE_BYTES", 1)
+    x = np.random.default_rng(3).standard_normal(3_000) * (1 + 1j)
+    np.save(source, x)
+    assert run("softmax", source, target) == 0
+    np.testing.assert_array_equal(np.load(target), fastsoftmax.softmax(x))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on a process's own memory")
+@pytest.mark.parametrize("command", ["logsumexp", "softmax"])
+def test_a_slice_larger_than_memory(command, source, target):
+    n = 1 << 27
+    with open(source, "wb") as file:  # 512 MB of zeros that take no space on the disk
+        npy.Header((n,), False, np.dtype(np.float32)).write(file)
+        file.truncate(file.tell() + 4 * n)
+    before = "import resource; resource.setrlimit(resource.RLIMIT_DATA, 2 * (400 << 20,))"
+    one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    process = in_process([command, source, target], before=before, env=one_thread)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    result = np.load(target, mmap_mode="r")
+    if command == "logsumexp":
+        np.testing.assert_allclose(result, 27 * np.log(2), rtol=1e-7)
+    else:
+        assert result.shape == (n,) and (result[:: n // 64] == 2.0**-27).all()
 
 
 # Input that is refused

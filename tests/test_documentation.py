@@ -1,4 +1,4 @@
-"""Every example in the docstrings and in README says what really happens."""
+"""Every example in the docstrings, in README and in docs/state.md says what really happens."""
 
 import doctest
 import pkgutil
@@ -9,7 +9,8 @@ import pytest
 
 import fastsoftmax
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "state.md")
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(fastsoftmax.__path__, "fastsoftmax.")
@@ -30,8 +31,10 @@ def test_every_public_function_has_an_example(name):
     assert sum(len(test.examples) for test in examples) > 0
 
 
-@pytest.mark.skipif(not README.exists(), reason="the tests stand without the source tree")
-def test_examples_of_the_readme():
-    results = doctest.testfile(str(README), module_relative=False, optionflags=FLAGS)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_of_the_pages(page):
+    if not page.exists():
+        pytest.skip("the tests stand without the source tree")
+    results = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS)
     assert results.attempted > 0
     assert results.failed == 0

@@ -4,8 +4,10 @@ from ._forward import log_softmax, logsumexp, softmax
 from ._gradients import log_softmax_jvp, log_softmax_vjp, softmax_jvp, softmax_vjp
 from ._logsumexp_gradients import logsumexp_jvp, logsumexp_vjp
 from ._losses import cross_entropy, cross_entropy_value_and_grad
+from ._state import SoftmaxState
 
 __all__ = [
+    "SoftmaxState",
     "cross_entropy",
     "cross_entropy_value_and_grad",
     "log_softmax",

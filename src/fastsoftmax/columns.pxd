@@ -325,13 +325,13 @@ cdef inline void replace_in_panels(
 
 cdef inline void replace_in_short_tile(
     Operation operation, const real* panels, Py_ssize_t panel_size, real* y, Py_ssize_t stride, Py_ssize_t n,
-    Py_ssize_t columns, const real* tops, const bint* replaced, real* results, double* logarithms,
+    Py_ssize_t columns, const bint* replaced, real* results, double* logarithms,
 ) noexcept nogil:
     """Compute columns of up to BLOCK elements again, or their logarithms; the panels hold x."""
     cdef CarefulSum sums[WIDEST]
     cdef Py_ssize_t j
     for j in range(columns):
-        begin_careful_sum(&sums[j], tops[j])
+        begin_careful_sum(&sums[j])
     add_panels_carefully(panels, panel_size, n, columns, replaced, sums)
     for j in range(columns):
         end_careful_sum(&sums[j])
@@ -344,14 +344,14 @@ cdef inline void replace_in_short_tile(
 
 cdef inline int sum_tile_carefully(
     const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels, Py_ssize_t panel_size,
-    const real* shifts, const real* tops, const bint* replaced, CarefulSum* sums,
+    const real* shifts, const bint* replaced, CarefulSum* sums,
 ) except -1 nogil:
-    """The careful sums of some columns, less the shifts, of which tops are the largest elements."""
+    """The careful sums of some columns, less the shifts."""
     cdef real unused[WIDEST]
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t rows, j
     for j in range(columns):
-        begin_careful_sum(&sums[j], tops[j])
+        begin_careful_sum(&sums[j])
     while start < n:
         rows = smaller(n - start, BLOCK)
         read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
@@ -366,13 +366,13 @@ cdef inline int sum_tile_carefully(
 
 cdef inline int replace_in_tile(
     const real* x, real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels, Py_ssize_t panel_size,
-    const real* shifts, const real* tops, const bint* replaced, CarefulSum* sums,
+    const real* shifts, const bint* replaced, CarefulSum* sums,
 ) except -1 nogil:
     """Compute the results of some columns again that are below the smallest normal number, not in place."""
     cdef real unused[WIDEST]
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t rows
-    sum_tile_carefully(x, stride, n, columns, panels, panel_size, shifts, tops, replaced, sums)
+    sum_tile_carefully(x, stride, n, columns, panels, panel_size, shifts, replaced, sums)
     while start < n:
         rows = smaller(n - start, BLOCK)
         read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
@@ -537,7 +537,7 @@ cdef inline bint short_tile(
             read_shifted_tile(x, stride, n, columns, panels, panel_size, shifts, largest)
         do_out_of_line(
             replace_in_short_tile[real], operation, <const real*>panels, panel_size, y, stride, n, columns,
-            <const real*>tops, <const bint*>replaced, <real*>results, <double*>logarithms,
+            <const bint*>replaced, <real*>results, <double*>logarithms,
         )
     if operation == LOGSUMEXP:
         finish_logsumexp(y, columns, largest, logarithms, kinds)
@@ -701,7 +701,7 @@ cdef inline int long_tile(
     if any_careful:
         out_of_line(
             sum_tile_carefully[real], x, stride, n, columns, panels, panel_size, <const real*>shifts,
-            <const real*>tops, <const bint*>replaced, <CarefulSum*>sums,
+            <const bint*>replaced, <CarefulSum*>sums,
         )
         for j in range(columns):
             if replaced[j] and operation != SOFTMAX:
@@ -741,7 +741,7 @@ cdef inline int long_tile(
     ):
         out_of_line(
             replace_in_tile[real], x, y, stride, n, columns, panels, panel_size, <const real*>shifts,
-            <const real*>tops, <const bint*>replaced, <CarefulSum*>sums,
+            <const bint*>replaced, <CarefulSum*>sums,
         )
     return 0
 

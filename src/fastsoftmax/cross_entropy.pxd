@@ -163,7 +163,7 @@ cdef inline int cross_entropy_row(
     )
     logarithm *= total
     if near_zero and total != 0.0:
-        out_of_line(sum_row_carefully[real], x, n, <real>state.largest, shift, &careful)
+        out_of_line(sum_row_carefully[real], x, n, shift, &careful)
         logarithm = careful_log(<real>0, &careful, total)
     loss[0] = logarithm + dense_part
     if has_target:
@@ -196,7 +196,7 @@ cdef inline int cross_entropy_row(
             )
             start += length
         if any_replaced(nearest):
-            out_of_line(replace_in_row[real], x, grad, n, <real>state.largest, shift, total)
+            out_of_line(replace_in_row[real], x, grad, n, shift, total)
     else:
         long_quotients(x, grad, n, <real>state.largest, shift, sum_high, sum_low, total, factor, power, False)
     if has_target and near_zero and x_target == largest and at_target == total:

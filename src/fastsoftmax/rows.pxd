@@ -273,12 +273,12 @@ cdef inline bint special_log_softmax(const real* x, real* y, Py_ssize_t n, real 
     return True
 
 
-cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real top, real shift, CarefulSum* row) except -1 nogil:
-    """The careful sum of a row, less the shift, of which top is the largest element."""
+cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real shift, CarefulSum* row) except -1 nogil:
+    """The careful sum of a row, less the shift."""
     cdef real buffer[BLOCK]
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
-    begin_careful_sum(row, top)
+    begin_careful_sum(row)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
         add_carefully(row, shifted(x + start, length, shift, buffer), 1, length)
@@ -290,14 +290,14 @@ cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real top, real sh
 
 
 cdef inline int replace_in_row(
-    const real* x, real* y, Py_ssize_t n, real top, real shift, double factor
+    const real* x, real* y, Py_ssize_t n, real shift, double factor
 ) except -1 nogil:
     """Compute again the results of a row that are below the smallest normal number: factor * softmax."""
     cdef real buffer[BLOCK]
     cdef CarefulSum row
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
-    sum_row_carefully(x, n, top, shift, &row)
+    sum_row_carefully(x, n, shift, &row)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
         replace(&row, factor, shifted(x + start, length, shift, buffer), 1, y + start, 1, length)
@@ -357,7 +357,7 @@ cdef inline int softmax_row(const real* x, real* y, Py_ssize_t n, real* copy, bi
         length = n - start if n - start < BLOCK else BLOCK
         scale_block(y + start, length, scale_of_number(maxima[block]) - state.K, high, low, watched_bits, &nearest)
     if any_replaced(nearest):
-        out_of_line(replace_in_row[real], x, y, n, <real>(largest - shift), shift, 1.0)
+        out_of_line(replace_in_row[real], x, y, n, shift, 1.0)
     return 0
 
 
@@ -439,7 +439,7 @@ cdef inline int long_quotients(
         window(top, sum_high, coefficient, &lower, &upper)
         holds_between(x, n, shift, lower, upper, &in_advance)
         if in_advance:
-            out_of_line(sum_row_carefully[real], x, n, top, shift, &row)
+            out_of_line(sum_row_carefully[real], x, n, shift, &row)
     divisor_of_sum(sum_high, sum_low, factor, &high, &low)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
@@ -456,7 +456,7 @@ cdef inline int long_quotients(
     if past_caches:
         stream_fence()
     if x != y and any_replaced(nearest):
-        out_of_line(replace_in_row[real], x, y, n, top, shift, coefficient)
+        out_of_line(replace_in_row[real], x, y, n, shift, coefficient)
     return 0
 
 
@@ -536,7 +536,7 @@ cdef inline int log_sum_beside_maximum(const real* x, Py_ssize_t n, double* loga
     sum_row_beside_maximum(x, NULL, n, &largest, &shift, NULL, &state)
     logarithm[0] = log_of_state(<real>0, state)
     if is_replaced_log(<real>logarithm[0]):
-        out_of_line(sum_row_carefully[real], x, n, <real>(largest - shift), shift, &row)
+        out_of_line(sum_row_carefully[real], x, n, shift, &row)
         logarithm[0] = careful_log(<real>0, &row, 1.0)
     return 0
 

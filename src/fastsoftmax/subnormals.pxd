@@ -6,7 +6,8 @@
 (b) Carefully means in float64, with each term a sum of two numbers, high = power and low = power * (e^t - 1), which is never
     rounded to one. A term is then within 0.42 units of 2^-53, of which the table has 0.21 and the polynomial 0.14; so is
     the sum, whose highs and lows are added without loss; and the quotient is rounded once. All in all that is 0.92 of the
-    smallest subnormal of float64, and 0.5 of float32's.
+    smallest subnormal of float64, and 0.5 of float32's. Blocks are summed relative to their own largest elements and
+    merge from left to right, as all sums do.
 (c) What is computed is the quotient in units of the smallest subnormal, a number of ordinary size: below the smallest
     normal number itself, the parts of it would be rounded each.
 (d) The fast results are watched while they are written, with two instructions a vector. Whoever overwrites x with them
@@ -16,11 +17,12 @@
 from libc.math cimport INFINITY, fabs, frexp, log
 
 from fastsoftmax.simd cimport (
-    add_bits, any_at_least, broadcast, fma, from_bits, has_fma, load, maximum, reduce_add, select_equal, select_less, store, vec,
+    add_bits, any_at_least, broadcast, fma, from_bits, has_fma, load, maximum, reduce_add, reduce_max, select_equal,
+    select_less, store, vec,
 )
-from fastsoftmax.sums cimport BLOCK, maximum_term, power_of_two
+from fastsoftmax.sums cimport BLOCK, add_scaled, block_scale_maximum, maximum_term, power_of_two, scale_of_number
 from fastsoftmax.vector_math cimport (
-    add_pair, exponential, exponential_parts, first_lane, lowest, magic_of, meet, real, scale_of,
+    add_pair, exponential, exponential_parts, first_lane, lowest, magic_of, real, scale_of, shift_limit, total_widely,
 )
 
 
@@ -31,11 +33,9 @@ cdef extern from "out_of_line.hpp" namespace "simd" nogil:
 
 
 cdef struct CarefulSum:
-    double top  # the row's largest element
+    double top  # the largest element
     double ties  # how often it occurs
-    double highs[8]  # the sums of the other terms, lane by lane
-    double lows[8]
-    double rest_high  # the sum of all lanes
+    double rest_high  # the sum of the other terms
     double rest_low
     double maximum_high  # the term of the largest element
     double maximum_low
@@ -122,59 +122,74 @@ cdef inline void careful_terms(vec[double] x, double top, vec[double]* high, vec
     low[0] = high[0] * low[0]
 
 
-cdef inline void begin_careful_sum(CarefulSum* row, double top) noexcept nogil:
-    cdef Py_ssize_t lane
-    row.top = top
-    row.ties = 0.0
-    for lane in range(8):
-        row.highs[lane] = 0.0
-        row.lows[lane] = 0.0
-
-
-cdef inline void add_carefully(CarefulSum* row, const real* x, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
-    """Add a block of up to BLOCK elements. All blocks but the last have a multiple of 8 elements."""
-    cdef double values[BLOCK]
-    cdef Py_ssize_t i
-    cdef vec[double] v, high, low
-    cdef vec[double] zero = broadcast(0.0)
-    cdef vec[double] ties = zero
-    cdef vec[double] sum_high = load(<const double*>row.highs)
-    cdef vec[double] sum_low = load(<const double*>row.lows)
-    for i in range(n):
-        values[i] = x[i * stride]
-    for i in range(n, (n + 7) // 8 * 8):
-        values[i] = -INFINITY
-    for i in range(0, n, 8):
-        v = load(<const double*>values + i)
-        careful_terms(v, row.top, &high, &low)
-        ties = ties + select_equal(v, broadcast(row.top), broadcast(1.0), zero)
-        add_pair(&sum_high, &sum_low, select_equal(v, broadcast(row.top), zero, high), zero)
-        add_pair(&sum_high, &sum_low, select_equal(v, broadcast(row.top), zero, low), zero)
-    store(<double*>row.highs, sum_high)
-    store(<double*>row.lows, sum_low)
-    row.ties += reduce_add(ties)
-
-
-cdef inline void end_careful_sum(CarefulSum* row) noexcept nogil:
-    cdef vec[double] highs[8]
-    cdef vec[double] lows[8]
-    cdef Py_ssize_t lane
-    for lane in range(8):
-        highs[lane] = broadcast(row.highs[lane])
-        lows[lane] = broadcast(row.lows[lane])
-    meet(highs, lows)
-    row.rest_high = first_lane(highs[0])
-    row.rest_low = first_lane(lows[0])
-    careful_terms(broadcast(row.top), row.top, &highs[0], &lows[0])
-    row.maximum_high = first_lane(highs[0])
-    row.maximum_low = first_lane(lows[0])
-
-
 cdef inline void whole_sum(const CarefulSum* row, vec[double]* high, vec[double]* low) noexcept nogil:
     """The sum of all terms, the largest elements' included."""
     exact_product(broadcast(row.ties), broadcast(row.maximum_high), high, low)
     low[0] = fma(broadcast(row.ties), broadcast(row.maximum_low), low[0])
     add_pair(high, low, broadcast(row.rest_high), broadcast(row.rest_low))
+
+
+cdef inline void begin_careful_sum(CarefulSum* row) noexcept nogil:
+    row.top = -shift_limit(<double>0)
+    row.ties = 0.0
+    row.rest_high = 0.0
+    row.rest_low = 0.0
+
+
+cdef inline void end_careful_sum(CarefulSum* row) noexcept nogil:
+    cdef vec[double] high, low
+    careful_terms(broadcast(row.top), row.top, &high, &low)
+    row.maximum_high = first_lane(high)
+    row.maximum_low = first_lane(low)
+
+
+cdef inline void merge_carefully(CarefulSum* row, CarefulSum other) noexcept nogil:
+    """Merge two careful sums; the smaller of two different maxima joins the rest."""
+    cdef CarefulSum smaller = other
+    cdef vec[double] high, low
+    if row.top == other.top:
+        row.ties += other.ties
+        add_scaled(&row.rest_high, &row.rest_low, 1.0, other.rest_high, other.rest_low, 1.0)
+        return
+    if row.top < other.top:
+        smaller = row[0]
+        row[0] = other
+    end_careful_sum(&smaller)
+    whole_sum(&smaller, &high, &low)
+    add_scaled(
+        &row.rest_high, &row.rest_low, 1.0, first_lane(high), first_lane(low),
+        power_of_two(scale_of_number(smaller.top) - scale_of_number(row.top)),
+    )
+
+
+cdef inline void add_carefully(CarefulSum* row, const real* x, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
+    """Add a block of up to BLOCK elements, summed relative to its own largest."""
+    cdef double values[BLOCK]
+    cdef CarefulSum block
+    cdef Py_ssize_t i
+    cdef vec[double] v, high, low, top
+    cdef vec[double] zero = broadcast(0.0)
+    cdef vec[double] ties = zero
+    cdef vec[double] sum_high = zero
+    cdef vec[double] sum_low = zero
+    for i in range(n):
+        values[i] = x[i * stride]
+    for i in range(n, (n + 7) // 8 * 8):
+        values[i] = -INFINITY
+    top = broadcast(<double>(-INFINITY))
+    for i in range(0, n, 8):
+        top = maximum(load(<const double*>values + i), top)
+    block.top = block_scale_maximum(<real>reduce_max(top))
+    top = broadcast(block.top)
+    for i in range(0, n, 8):
+        v = load(<const double*>values + i)
+        careful_terms(v, block.top, &high, &low)
+        ties = ties + select_equal(v, top, broadcast(1.0), zero)
+        add_pair(&sum_high, &sum_low, select_equal(v, top, zero, high), zero)
+        add_pair(&sum_high, &sum_low, select_equal(v, top, zero, low), zero)
+    block.ties = reduce_add(ties)
+    total_widely(<double>0, sum_high, sum_low, &block.rest_high, &block.rest_low)
+    merge_carefully(row, block)
 
 
 cdef inline double divide_by_number(vec[double]* high, vec[double]* low, double number) noexcept nogil:

@@ -1,7 +1,8 @@
 """An operation over a block (outer, n, inner) on disk, in pieces that fit in memory.
 
 (a) A piece is some whole slices, of about PIECE_BYTES together, so a file larger than memory needs
-    no more memory than a small one. A single slice longer than that is one piece.
+    no more memory than a small one. A single slice longer than that is one piece, if `long_slices`
+    does not take it apart.
 (b) Where all slices of one outer index fit in a piece, pieces divide the outer indices; their
     results follow one another in the file and are written in order. Otherwise pieces divide the
     inner indices as well; their results lie apart, and the output is a memory map.
@@ -9,6 +10,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -42,7 +44,7 @@ def write(
 def _write_in_order(
     file: BinaryIO, x: NDArray[Any], step: int, compute: Compute, advance: Advance
 ) -> None:
-    for outer in _ranges(x.shape[0], step):
+    for outer in ranges(x.shape[0], step):
         file.write(np.ascontiguousarray(compute(x[outer])).data)
         advance(x[outer].nbytes)
 
@@ -56,23 +58,38 @@ def _write_through_map(
     advance: Advance,
 ) -> None:
     outer, _, inner = x.shape
+    with mapped(file, header, outer, inner) as result:
+        try:
+            for row in range(outer):
+                for columns in ranges(inner, step):
+                    piece = x[row : row + 1, :, columns]
+                    result[row, :, columns] = compute(piece)
+                    advance(piece.nbytes)
+        finally:
+            del result
+
+
+@contextmanager
+def mapped(file: BinaryIO, header: npy.Header, outer: int, inner: int) -> Iterator[NDArray[Any]]:
+    """The elements that follow the header as a block (outer, n, inner), writable.
+
+    Nobody may hold the block afterwards, not even the frame of an error: a mapped file cannot be
+    renamed or removed on Windows.
+    """
     size = math.prod(header.shape)
     shape = (outer, size // (outer * inner), inner)
     offset = file.tell()
     output.claim(file, size * header.dtype.itemsize)
     result = np.memmap(file, header.dtype, "r+", offset, shape)
     try:
-        for row in range(outer):
-            for columns in _ranges(inner, step):
-                piece = x[row : row + 1, :, columns]
-                result[row, :, columns] = compute(piece)
-                advance(piece.nbytes)
+        yield result
         result.flush()
     finally:
-        del result  # a mapped file cannot be renamed or removed on Windows
+        del result
 
 
-def _ranges(count: int, step: int) -> Iterator[slice]:
+def ranges(count: int, step: int) -> Iterator[slice]:
     """Slices of at most `step` that cover `count`; one empty slice where `count` is 0."""
+    step = max(step, 1)
     for start in range(0, max(count, 1), step):
         yield slice(start, min(start + step, count))

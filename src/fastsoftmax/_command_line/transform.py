@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import fastsoftmax
 
-from . import blocks, npy, output
+from . import blocks, long_slices, npy, output
 from .errors import InputError
 from .progress import progress
 
@@ -50,7 +50,8 @@ def run(command: argparse.Namespace) -> None:
         output.new_file(command.output, command.force) as file,
         progress(command.operation, x.nbytes) as advance,
     ):
-        blocks.write(file, header, x, operation, advance)
+        write = long_slices.write if long_slices.due(x, operation) else blocks.write
+        write(file, header, x, operation, advance)
     if operation.made_nan:
         print("fastsoftmax: warning: slices without a nan gave nan", file=sys.stderr)
     print(f"{command.output}: {header.dtype}, shape {header.shape}")
@@ -60,6 +61,7 @@ class _Operation:
     """One of FUNCTIONS over the middle axis of a block (outer, n, inner)."""
 
     def __init__(self, name: str, dtype: str | None) -> None:
+        self._name = name
         self._function = FUNCTIONS[name]
         self._dtype = dtype
         self.made_nan = False
@@ -70,6 +72,16 @@ class _Operation:
                 result: NDArray[Any] = self._function(block, axis=1, dtype=self._dtype)
         except (TypeError, ValueError) as error:
             raise InputError(str(error)) from error
+        return result
+
+    def new_state(self) -> fastsoftmax.SoftmaxState:
+        """A state for slices that are dealt with in pieces."""
+        return fastsoftmax.SoftmaxState(axis=1, dtype=self._dtype)
+
+    def results(self, state: fastsoftmax.SoftmaxState, piece: NDArray[Any]) -> NDArray[Any]:
+        """The results of a piece that the state has seen."""
+        with np.errstate(invalid="call", call=self._note_nan):
+            result: NDArray[Any] = getattr(state, self._name.replace("-", "_"))(piece)
         return result
 
     def header(self, source: npy.Header, axis: int) -> npy.Header:
