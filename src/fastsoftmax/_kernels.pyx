@@ -29,7 +29,7 @@ from fastsoftmax.rows cimport (
     LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, reduce_rows,
 )
 from fastsoftmax.short_gradients cimport has_short_rows, short_gradient_rows
-from fastsoftmax.short_rows cimport is_short, reduce_short_rows
+from fastsoftmax.short_rows cimport SHORTER, is_short, reduce_short_rows
 from fastsoftmax.states cimport (
     STATE_NUMBERS, State, add_pieces, anchor_again, apply_states, logsumexp_of_states, merge_states, no_elements,
     take_over,
@@ -116,7 +116,7 @@ cdef inline int reduce_any_rows(
     Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
     """Rows, by whichever kernel is faster."""
-    if is_short(<real>0, outer, n):
+    if n <= SHORTER and is_short(<real>0, outer, n):
         return reduce_short_rows(operation, x, y, outer, n, made_nan)
     if is_grouped(operation, <real>0, outer, n, cache):
         return reduce_grouped_rows(operation, x, y, outer, n, made_nan)

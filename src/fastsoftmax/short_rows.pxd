@@ -20,6 +20,7 @@ from fastsoftmax.vector_math cimport real, shift_limit
 
 cdef enum:
     SHORT = 64
+    SHORTER = 40  # softmax and its logarithm of longer rows are faster in groups, see row_groups.pxd
     LANES = 16  # of float32
 
 
