@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.special
+import targets
 from formats import assert_same_bits, of
 
 INF, NAN = math.inf, math.nan
@@ -250,3 +251,36 @@ def test_weights_in_other_places_of_memory(fs, dtype, rng):
             assert_same_bits(fs.logsumexp(a[:, ::-1][:, ::-1], axis=axis, b=other), expected)
         if axis is not None:
             assert_same_bits(fs.logsumexp(a.T, axis=1 - axis, b=b.T), expected)
+
+
+def test_targets_with_fused_multiply_add_agree(rng):
+    with_fma = [t for t in targets.runnable() if t in targets.WITH_FMA]
+    if len(with_fma) < 2:
+        pytest.skip(f"only {with_fma} of the targets with fused multiply-add runs here")
+    for kind in (np.float32, np.float64):
+        a = (30 * rng.standard_normal((50, 333))).astype(kind)
+        b = (rng.standard_normal(a.shape) * 2.0 ** rng.integers(-60, 60, a.shape)).astype(kind)
+        results = [
+            targets.activate(t).logsumexp(a, axis=1, b=b, return_sign=True) for t in with_fma
+        ]
+        for result in results[1:]:
+            for got, expected in zip(result, results[0], strict=True):
+                assert_same_bits(got, expected)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 1_000])
+def test_exp_and_log1p_of_arrays(fs, target, n, rng):
+    kernels = fs._target.kernels
+    allowed = 1.5 if target != "generic" else 2.5
+    x = rng.uniform(-1, 1, n)
+    exact = np.exp(x.astype(np.longdouble))
+    error = abs(kernels.exp(x).astype(np.longdouble) - exact) / np.spacing(exact.astype(float))
+    assert error.max() <= allowed
+    x = 2.0 ** rng.uniform(-60, 1_000, n)
+    exact = np.log1p(x.astype(np.longdouble))
+    error = abs(kernels.log1p(x).astype(np.longdouble) - exact) / np.spacing(exact.astype(float))
+    assert error.max() <= allowed
+    with pytest.raises(ValueError, match="float64"):
+        kernels.exp(np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="contiguous"):
+        kernels.log1p(np.zeros(8)[::2])

@@ -15,6 +15,7 @@ from libc.string cimport strcmp, strrchr
 
 from fastsoftmax.columns cimport reduce_columns
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
+from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply
 from fastsoftmax.gradient_columns cimport gradient_columns
 from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
@@ -906,3 +907,25 @@ def logsumexp_by_states(cnp.ndarray states not None, cnp.ndarray out not None):
         logsumexp_of_states(state, <double*>cnp.PyArray_DATA(out), count)
     else:
         raise TypeError("kernels take float32 or float64")
+
+
+# Elementary functions.
+
+
+cdef object apply_to_array(Function function, cnp.ndarray x):
+    cdef cnp.ndarray out
+    if not PyArray_ISCARRAY_RO(x) or cnp.PyArray_TYPE(x) != cnp.NPY_DOUBLE:
+        raise ValueError("elementary functions take contiguous arrays of float64")
+    out = <cnp.ndarray>cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.NPY_DOUBLE)
+    apply(function, <const double*>cnp.PyArray_DATA(x), <double*>cnp.PyArray_DATA(out), cnp.PyArray_SIZE(x))
+    return out
+
+
+def exp(cnp.ndarray x not None):
+    """e^x for x between -1 and 1."""
+    return apply_to_array(EXP, x)
+
+
+def log1p(cnp.ndarray x not None):
+    """log(1 + x) for x at least 0 and below 2^1022, within 1 ULP."""
+    return apply_to_array(LOG1P, x)

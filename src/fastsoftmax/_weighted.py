@@ -10,7 +10,8 @@
 (c) What is not finite is settled by signs alone, apart from the arithmetic: a term is +-inf if a =
     +inf or b = +-inf, and nan if a or b is nan or if b = +-inf meets a = -inf. A weight of 0
     removes the element before all this.
-(d) Rows only: NumPy's sum along the contiguous axis adds in an order that depends on the length
+(d) exp and log are the kernels': NumPy's have other bits on other processors.
+(e) Rows only: NumPy's sum along the contiguous axis adds in an order that depends on the length
     alone, and so the bits do not depend on the layout.
 """
 
@@ -19,6 +20,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ._target import kernels
 
 if TYPE_CHECKING:
     from ._arguments import Array, Mask
@@ -29,6 +32,9 @@ _LOG2_E = 1.4426950408889634
 # exact.
 _LN2_HIGH = float.fromhex("0x1.62e42feep-1")
 _LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
+
+# The largest number that log1p takes.
+_HUGE = 2.0**1021
 
 # Below this exp(d) times the ratio of any two weights is 0. Above its opposite no difference can
 # lie that matters.
@@ -50,8 +56,21 @@ def _scaled_exp(difference: Array, error: Array, exponent: Array, factor: Array)
     error[far] = 0
     n = np.rint(difference * _LOG2_E)
     remainder = ((difference - n * _LN2_HIGH) - n * _LN2_LOW) + error
-    scaled: Array = np.ldexp(factor * np.exp(remainder), exponent + n.astype(np.intc))
+    scaled: Array = np.ldexp(factor * kernels.exp(remainder), exponent + n.astype(np.intc))
     return scaled
+
+
+def _log(mantissa: Array, exponent: Array) -> Array:
+    """log(mantissa * 2**exponent), of what `numpy.frexp` makes of a positive number."""
+    log: Array = kernels.log1p(2 * mantissa - 1)
+    return (exponent - 1) * _LN2_HIGH + (log + (exponent - 1) * _LN2_LOW)
+
+
+def _log1p(x: Array) -> Array:
+    """log(1 + x) for x above -1, and -inf for -1."""
+    negative = x < 0
+    log: Array = kernels.log1p(np.where(negative, np.minimum(-x / (1 + x), _HUGE), x))
+    return np.where(x == -1, -np.inf, np.where(negative, -log, log))
 
 
 def _log_of_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -63,22 +82,21 @@ def _log_of_sum(a: Array, b: Array) -> tuple[Array, Array]:
     highest = a.max(axis=1, keepdims=True)
     highest[nothing] = 0
     rows = np.arange(len(a))
-    dominant = ((a - highest) + np.log(np.abs(b))).argmax(axis=1)
-    origin = np.where(nothing, 0, a[rows, dominant])
-    weight = b[rows, dominant]
-
     mantissa, exponent = np.frexp(b)
-    weight_mantissa, weight_exponent = np.frexp(weight)
+    log_of_weights = _log(np.abs(mantissa), exponent)
+    dominant = ((a - highest) + log_of_weights).argmax(axis=1)
+    origin = np.where(nothing, 0, a[rows, dominant])
+    weight_mantissa, weight_exponent = mantissa[rows, dominant], exponent[rows, dominant]
     difference, error = _apart(a, origin[:, np.newaxis])
     terms = _scaled_exp(difference, error, exponent - weight_exponent[:, np.newaxis], mantissa)
     terms[rows, dominant] = 0
     rest = terms.sum(axis=1) / weight_mantissa
 
     # |1 + rest| without rounding 1 + rest where the others outweigh the dominant term.
-    log_ratio = np.log1p(np.where(rest < -1, -2 - rest, rest))
-    value = (np.log(np.abs(weight)) + log_ratio) + origin
+    log_ratio = _log1p(np.where(rest < -1, -2 - rest, rest))
+    value = (log_of_weights[rows, dominant] + log_ratio) + origin
     # Adding 0.0 makes of -0.0 an ordinary zero.
-    sign = np.sign(1 + rest) * np.sign(weight) + 0.0
+    sign = np.sign(1 + rest) * np.sign(weight_mantissa) + 0.0
     return np.where(nothing, -np.inf, value), np.where(nothing, 0, sign)
 
 
