@@ -509,6 +509,20 @@ def test_info_names_version_target_and_processor(capsys):
     assert facts["NumPy"] == np.__version__
     assert facts["target"] in facts["runnable here"].split(", ")
     assert facts["fastsoftmax"] and facts["CPU"]
+    assert facts["workers"].startswith(f"{fastsoftmax.get_workers()} by default, ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_workers_change_nothing_of_the_file(command, source, tmp_path):
+    one, several = tmp_path / "one.npy", tmp_path / "several.npy"
+    assert run(command, source, one) == run(command, source, several, "--workers", "3") == 0
+    assert one.read_bytes() == several.read_bytes()
+
+
+def test_a_number_of_workers_that_makes_no_sense_is_refused(source, target, capsys):
+    assert run("softmax", source, target, "--workers", "0") == 2
+    assert_one_line(capsys.readouterr().err, "workers")
+    assert not target.exists()
 
 
 def test_demo_shows_the_classifier_to_be_good(capsys):

@@ -22,7 +22,13 @@ def test_what_may_be_given_by_position(fs, name):
 def test_what_is_given_by_name_alone(fs, name):
     parameters = inspect.signature(getattr(fs, name)).parameters.values()
     by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    assert by_name[:3] == ["where", "out", "dtype"]
+    assert by_name == ["where", "out", "dtype", "workers"]
+
+
+def test_the_last_argument_of_every_function_is_the_number_of_workers(fs):
+    for public in set(fs.__all__) - {"SoftmaxState", "get_workers", "set_workers"}:
+        *_, last = inspect.signature(getattr(fs, public)).parameters.values()
+        assert (last.name, last.kind, last.default) == ("workers", last.KEYWORD_ONLY, None)
 
 
 def test_defaults_are_those_of_scipy(fs, name):

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 # How many rows a piece has at most.
 ROWS = 1 << 12
 
+# The scratch block of the dense coefficients; what uses the scratch beside numbers from 0.
+DENSE = -1
+
 # How many classes a block in float64 has at most.
 COLUMNS = 1 << 13
 
@@ -122,7 +125,6 @@ class OfLabels:
         self._weight, self._sample_weight, smoothing, is_mean = options
         # With one class there is nothing to spread.
         self._smoothing = smoothing if n > 1 else 0.0
-        self._scratch: dict[int, Array] = {}
         self.normalizer = 1.0
         if is_mean:
             self.normalizer = self._sum_of_weights(rows)
@@ -162,7 +164,7 @@ class OfLabels:
             return np.full(len(range(*columns.indices(self._n))), self._smoothing / self._n)
         return self._smoothing / self._n * self._weight[columns].astype(np.float64)
 
-    def piece(self, start: int, stop: int, part: Part) -> Piece:
+    def piece(self, start: int, stop: int, part: Part, scratch: dict[int, Array]) -> Piece:
         """The coefficients of the rows from start to stop, which `part` indexes."""
         labels = self._labels[start:stop]
         if self._weight is None and self._sample_weight is None and self._shared is None:
@@ -179,7 +181,7 @@ class OfLabels:
         at_target *= scale
         if not self._smoothing:
             return Piece(labels, None, at_target, at_target)
-        dense = room(self._scratch, 0, (stop - start, self._n), self._dtype)
+        dense = room(scratch, DENSE, (stop - start, self._n), self._dtype)
         sums = _fill_dense(dense, lambda columns: np.outer(scale, self._spread(columns)))
         return _leave_out_empty(Piece(labels, dense, at_target, at_target + sums))
 
@@ -193,7 +195,6 @@ class OfProbabilities:
         self._probabilities = probabilities
         self._dtype = dtype
         self._weight, self._sample_weight, self._smoothing, is_mean = options
-        self._scratch: dict[int, Array] = {}
         rows = probabilities.shape[:-1]
         self.normalizer = 1.0
         if is_mean:
@@ -214,7 +215,7 @@ class OfProbabilities:
             block *= self._weight[columns]
         return block.reshape(-1, block.shape[-1])
 
-    def piece(self, start: int, stop: int, part: Part) -> Piece:
+    def piece(self, start: int, stop: int, part: Part, scratch: dict[int, Array]) -> Piece:
         """The coefficients of the rows from start to stop, which `part` indexes."""
         probabilities = self._probabilities[part]
         rows, n = stop - start, probabilities.shape[-1]
@@ -229,6 +230,6 @@ class OfProbabilities:
             np.copyto(block, 0, where=scale == 0)
             return block
 
-        dense = room(self._scratch, 0, (rows, n), self._dtype)
+        dense = room(scratch, DENSE, (rows, n), self._dtype)
         sums = _fill_dense(dense, of_columns)
         return _leave_out_empty(Piece(None, dense, np.zeros(rows), sums))

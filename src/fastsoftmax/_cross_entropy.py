@@ -8,11 +8,11 @@
 (c) Extra memory: the copy of the labels, the scratch of one piece, and a copy of an argument that
     `out` partly overlaps.
 (d) `out` may be the logits or the probabilities themselves: a piece is read before it is written.
+(e) Workers share the pieces, which are then smaller; each has scratch of its own.
 """
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from ._arguments import compute_dtype, settle_array, settle_dtype, settle_out
 from ._coefficients import ROWS, OfLabels, OfProbabilities, Options
 from ._invalid import report_invalid
-from ._layout import allocate_like, overlaps, row_pieces
+from ._layout import allocate_like, overlaps, row_pieces, share_count
 from ._loss_options import (
     fill_masked,
     settle_class_axis,
@@ -30,11 +30,15 @@ from ._loss_options import (
     settle_reduction,
     settle_sample_weight,
 )
+from ._loss_sum import LossSum
 from ._packing import copied, copy, fits, room, taken_as
 from ._target import kernels
 from ._targets import settle_targets
+from ._workers import ALONE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._arguments import Array, DType, Mask
 
 Optional = TypeVar("Optional", "Array", "Array | None")
@@ -72,12 +76,21 @@ def _apart(out: Array, array: Optional) -> Optional:
     return copied(array) if array is not None and overlaps(out, array) else array
 
 
+def _rows_of_piece(rows: int, n: int, small: bool, workers: int) -> int:
+    """How many rows a piece has at most; `small` if it is packed, or has dense coefficients."""
+    most = min(max(PIECE // n, 1), ROWS) if small else ROWS
+    if workers == 1:
+        return most
+    return min(-(-rows // share_count(rows * n, workers)), most)
+
+
 def _run(
     logits: Array,
     coefficients: OfLabels | OfProbabilities,
     dtype: DType,
     losses: Array | None,
     grad: Array | None,
+    workers: int,
 ) -> Losses:
     """Go through the rows of logits (..., n); store losses and gradients that are asked for."""
     *rows, n = logits.shape
@@ -87,42 +100,52 @@ def _run(
     if grad is not None:
         returned = taken_as(grad.dtype, kernels.cross_entropy, dtype)
         direct = direct and fits(grad, returned)
-    size = ROWS
-    if coefficients.has_dense_rows or not direct:
-        size = min(max(PIECE // n, 1), ROWS)
-    scratch: dict[int, Array] = {}
-    state = np.zeros(2)
-    row_losses = np.empty(min(size, logits.size // n))
-    invalid = False
-    for start, stop, part in row_pieces(tuple(rows), size):
-        shape = (stop - start, n)
-        given = logits[part]
-        packed = not fits(given, taken)
-        if packed:
-            x = room(scratch, 0, shape, taken)
-            copy(x.reshape(given.shape), given)
-        else:
-            x = given.reshape(shape)
-        target = block = None
-        if grad is not None:
-            target = grad[part]
-            if fits(target, returned):
-                block, target = target.reshape(shape), None
+    count = logits.size // n
+    if logits.size * dtype.itemsize <= ALONE or count == 1:
+        workers = 1
+    size = _rows_of_piece(count, n, coefficients.has_dense_rows or not direct, workers)
+    total = LossSum(workers)
+
+    def work(pieces: Iterable[tuple[int, int, tuple[Any, ...]]]) -> bool:
+        scratch: dict[int, Array] = {}
+        row_losses = np.empty(min(size, count))
+        invalid = False
+        for start, stop, part in pieces:
+            shape = (stop - start, n)
+            given = logits[part]
+            packed = not fits(given, taken)
+            if packed:
+                x = room(scratch, 0, shape, taken)
+                copy(x.reshape(given.shape), given)
             else:
-                reused = packed and returned == taken
-                block = x if reused else room(scratch, 1, shape, returned)
-        piece = coefficients.piece(start, stop, part)
-        piece_losses = row_losses[: stop - start]
-        invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
-        if target is not None and block is not None:
-            copy(target, block.reshape(target.shape))
-        if losses is None:
-            kernels.sum_losses(piece_losses, state)
-        else:
-            losses[start:stop] = piece_losses
-    # Beside an infinite sum its rounding error is nan.
-    high, low = state.tolist()
-    return Losses(high + low if isfinite(high) else high, invalid)
+                x = given.reshape(shape)
+            target = block = None
+            if grad is not None:
+                target = grad[part]
+                if fits(target, returned):
+                    block, target = target.reshape(shape), None
+                else:
+                    reused = packed and returned == taken
+                    block = x if reused else room(scratch, 1, shape, returned)
+            piece = coefficients.piece(start, stop, part, scratch)
+            piece_losses = row_losses[: stop - start]
+            invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
+            if target is not None and block is not None:
+                copy(target, block.reshape(target.shape))
+            if losses is None:
+                total.add(start, piece_losses)
+            else:
+                losses[start:stop] = piece_losses
+        return invalid
+
+    pieces = row_pieces(tuple(rows), size)
+    if workers == 1:
+        invalid = work(pieces)
+    else:
+        from ._sharing import share
+
+        invalid = share(work, pieces, workers)
+    return Losses(total.value, invalid)
 
 
 def cross_entropy(
@@ -136,6 +159,7 @@ def cross_entropy(
     reduction: Any,
     with_grad: bool,
     out: Any,
+    workers: int,
 ) -> Any:
     """Settle the arguments of the loss, and compute it, or the pair of loss and gradient."""
     reduction = settle_reduction(reduction)
@@ -178,6 +202,7 @@ def cross_entropy(
             compute,
             None if losses is None else losses.reshape(-1),
             None if grad is None else _classes_last(grad, class_axis),
+            workers,
         )
         if losses is not None:
             loss = losses[()]

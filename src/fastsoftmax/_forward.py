@@ -14,8 +14,11 @@ from . import _numpy_path
 from ._normalize import normalize
 from ._reduce import reduce
 from ._target import kernels
+from ._workers import settle_workers
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Axis = int | tuple[int, ...] | None
@@ -32,6 +35,7 @@ def softmax(
     where: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     dtype: DTypeLike | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Exponentials of the elements, divided by their sum.
 
@@ -54,6 +58,10 @@ def softmax(
         casting. It may be `x` itself or overlap it.
     dtype : dtype, optional
         A floating-point or complex dtype to compute in and to return.
+    workers : int, optional
+        How many threads may compute, as in `scipy.fft`: -1 means all processors that this process
+        may use. None, the default, means what `get_workers` returns, which is 1 unless it was set.
+        The result has the same bits with any number.
 
     Returns
     -------
@@ -67,11 +75,12 @@ def softmax(
     AxisError
         `axis` is out of range.
     TypeError
-        `x` holds no numbers, `axis` is no integer, `where` is not boolean, `dtype` is not
-        floating-point, or `out` cannot hold the result's dtype.
+        `x` holds no numbers, `axis` or `workers` is no integer, `where` is not boolean, `dtype` is
+        not floating-point, or `out` cannot hold the result's dtype.
     ValueError
-        A reduced axis has length 0, an axis is given twice, `where` does not broadcast, or `out` is
-        read-only or of another shape.
+        A reduced axis has length 0, an axis is given twice, `where` does not broadcast, `out` is
+        read-only or of another shape, or `workers` is 0 or less than minus the number of
+        processors.
 
     Warns
     -----
@@ -116,10 +125,20 @@ def softmax(
            [0.5  , 0.5  , 0.   ]])
     """
     if where is None:
-        result = _softmax_small(x, axis, out, dtype)
+        result = _softmax_small(x, axis, out, dtype, workers)
         if result is not None:
             return result
-    return normalize(kernels.softmax, _numpy_path.softmax, 0.0, x, axis, where, out, dtype)
+    return normalize(
+        kernels.softmax,
+        _numpy_path.softmax,
+        0.0,
+        x,
+        axis,
+        where,
+        out,
+        dtype,
+        settle_workers(workers),
+    )
 
 
 def log_softmax(
@@ -129,6 +148,7 @@ def log_softmax(
     where: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     dtype: DTypeLike | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Logarithm of the softmax.
 
@@ -149,6 +169,8 @@ def log_softmax(
         casting. It may be `x` itself or overlap it.
     dtype : dtype, optional
         A floating-point or complex dtype to compute in and to return.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -191,11 +213,19 @@ def log_softmax(
     -4.24835e-18
     """
     if where is None:
-        result = _log_softmax_small(x, axis, out, dtype)
+        result = _log_softmax_small(x, axis, out, dtype, workers)
         if result is not None:
             return result
     return normalize(
-        kernels.log_softmax, _numpy_path.log_softmax, float("-inf"), x, axis, where, out, dtype
+        kernels.log_softmax,
+        _numpy_path.log_softmax,
+        float("-inf"),
+        x,
+        axis,
+        where,
+        out,
+        dtype,
+        settle_workers(workers),
     )
 
 
@@ -210,6 +240,7 @@ def logsumexp(
     where: ArrayLike | None = ...,
     out: NDArray[Any] | None = ...,
     dtype: DTypeLike | None = ...,
+    workers: SupportsIndex | None = ...,
 ) -> Any: ...
 @overload
 def logsumexp(
@@ -222,6 +253,7 @@ def logsumexp(
     where: ArrayLike | None = ...,
     out: tuple[NDArray[Any], NDArray[Any]] | None = ...,
     dtype: DTypeLike | None = ...,
+    workers: SupportsIndex | None = ...,
 ) -> tuple[Any, Any]: ...
 @overload
 def logsumexp(
@@ -234,6 +266,7 @@ def logsumexp(
     where: ArrayLike | None = ...,
     out: tuple[NDArray[Any], NDArray[Any]] | None = ...,
     dtype: DTypeLike | None = ...,
+    workers: SupportsIndex | None = ...,
 ) -> tuple[Any, Any]: ...
 def logsumexp(
     a: ArrayLike,
@@ -245,6 +278,7 @@ def logsumexp(
     where: ArrayLike | None = None,
     out: Any = None,
     dtype: DTypeLike | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Logarithm of the sum of exponentials.
 
@@ -273,6 +307,8 @@ def logsumexp(
         with `return_sign` a pair of them.
     dtype : dtype, optional
         A floating-point or complex dtype to compute in and to return.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -329,7 +365,7 @@ def logsumexp(
     1.5413248546 -1
     """
     if where is None and out is None and b is None and not keepdims and not return_sign:
-        result = _logsumexp_small(a, axis, dtype)
+        result = _logsumexp_small(a, axis, dtype, workers)
         if result is not None:
             return result
-    return reduce(a, axis, b, keepdims, return_sign, where, out, dtype)
+    return reduce(a, axis, b, keepdims, return_sign, where, out, dtype, settle_workers(workers))

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 from . import _gradient_formulas
 from ._normalize_gradient import multiply
 from ._target import kernels
+from ._workers import settle_workers
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     from numpy.typing import ArrayLike, NDArray
 
     Axis = int | tuple[int, ...] | None
@@ -25,7 +28,12 @@ _log_softmax_jvp_small = kernels.log_softmax_jvp_small
 
 
 def softmax_vjp(
-    g: ArrayLike, y: ArrayLike, axis: Axis = None, *, out: NDArray[Any] | None = None
+    g: ArrayLike,
+    y: ArrayLike,
+    axis: Axis = None,
+    *,
+    out: NDArray[Any] | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Gradient that reaches the logits through softmax.
 
@@ -43,6 +51,8 @@ def softmax_vjp(
     out : ndarray, optional
         Where to put the result: an array of its shape and a dtype reachable by same-kind casting.
         It may be `g` or `y` itself, or overlap them.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -96,16 +106,29 @@ def softmax_vjp(
            [ 0.6667, -0.3333, -0.3333]])
     """
     if out is None:
-        result = _softmax_vjp_small(g, y, axis)
+        result = _softmax_vjp_small(g, y, axis, workers)
         if result is not None:
             return result
     return multiply(
-        kernels.softmax_vjp, _gradient_formulas.softmax_vjp, 0.0, ("g", "y"), g, y, axis, out
+        kernels.softmax_vjp,
+        _gradient_formulas.softmax_vjp,
+        0.0,
+        ("g", "y"),
+        g,
+        y,
+        axis,
+        out,
+        settle_workers(workers),
     )
 
 
 def softmax_jvp(
-    t: ArrayLike, y: ArrayLike, axis: Axis = None, *, out: NDArray[Any] | None = None
+    t: ArrayLike,
+    y: ArrayLike,
+    axis: Axis = None,
+    *,
+    out: NDArray[Any] | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Change of softmax when the logits move along a direction.
 
@@ -117,7 +140,7 @@ def softmax_jvp(
         Direction in which the logits move, their tangent.
     y : array_like
         The probabilities, ``softmax(x, axis)``, of the shape of `t`.
-    axis, out
+    axis, out, workers
         As for `softmax_vjp`.
 
     Returns
@@ -154,16 +177,29 @@ def softmax_jvp(
     array([ 0.0156, -0.0019, -0.0138])
     """
     if out is None:
-        result = _softmax_vjp_small(t, y, axis)
+        result = _softmax_vjp_small(t, y, axis, workers)
         if result is not None:
             return result
     return multiply(
-        kernels.softmax_vjp, _gradient_formulas.softmax_vjp, 0.0, ("t", "y"), t, y, axis, out
+        kernels.softmax_vjp,
+        _gradient_formulas.softmax_vjp,
+        0.0,
+        ("t", "y"),
+        t,
+        y,
+        axis,
+        out,
+        settle_workers(workers),
     )
 
 
 def log_softmax_vjp(
-    g: ArrayLike, logp: ArrayLike, axis: Axis = None, *, out: NDArray[Any] | None = None
+    g: ArrayLike,
+    logp: ArrayLike,
+    axis: Axis = None,
+    *,
+    out: NDArray[Any] | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Gradient that reaches the logits through log_softmax.
 
@@ -181,6 +217,8 @@ def log_softmax_vjp(
     out : ndarray, optional
         Where to put the result: an array of its shape and a dtype reachable by same-kind casting.
         It may be `g` or `logp` itself, or overlap them.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -221,7 +259,7 @@ def log_softmax_vjp(
     array([-0.0159, -0.1173,  0.1332])
     """
     if out is None:
-        result = _log_softmax_vjp_small(g, logp, axis)
+        result = _log_softmax_vjp_small(g, logp, axis, workers)
         if result is not None:
             return result
     return multiply(
@@ -233,11 +271,17 @@ def log_softmax_vjp(
         logp,
         axis,
         out,
+        settle_workers(workers),
     )
 
 
 def log_softmax_jvp(
-    t: ArrayLike, logp: ArrayLike, axis: Axis = None, *, out: NDArray[Any] | None = None
+    t: ArrayLike,
+    logp: ArrayLike,
+    axis: Axis = None,
+    *,
+    out: NDArray[Any] | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Change of log_softmax when the logits move along a direction.
 
@@ -249,7 +293,7 @@ def log_softmax_jvp(
         Direction in which the logits move, their tangent.
     logp : array_like
         The log-probabilities, ``log_softmax(x, axis)``, of the shape of `t`.
-    axis, out
+    axis, out, workers
         As for `log_softmax_vjp`.
 
     Returns
@@ -288,7 +332,7 @@ def log_softmax_jvp(
     array([ 0.9841, -0.0159, -0.0159])
     """
     if out is None:
-        result = _log_softmax_jvp_small(t, logp, axis)
+        result = _log_softmax_jvp_small(t, logp, axis, workers)
         if result is not None:
             return result
     return multiply(
@@ -300,4 +344,5 @@ def log_softmax_jvp(
         logp,
         axis,
         out,
+        settle_workers(workers),
     )

@@ -4,7 +4,8 @@
     are in `rows.pxd`, `columns.pxd` and their neighbours, over the vocabulary of `vector_math.pxd`. float16 and bfloat16
     are float32 with conversions around it (`halves.pxd`).
 (b) Everything is compiled once per target; nothing here knows which.
-(c) A kernel may be given the same array as input and output. The arguments are the package's own, so errors here are
+(c) Columns may be a range of the columns of a block, its rows as far apart as in the block: a part for one worker.
+(d) A kernel may be given the same array as input and output. The arguments are the package's own, so errors here are
     guards, not messages for users.
 """
 
@@ -37,11 +38,16 @@ from fastsoftmax.states cimport (
 )
 from fastsoftmax.vector_math cimport real
 
+from fastsoftmax import _workers
+
 cnp.import_array()
+
+cdef Py_ssize_t ALONE = _workers.ALONE
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY(cnp.ndarray) nogil
     bint PyArray_ISCARRAY_RO(cnp.ndarray) nogil
+    bint PyArray_ISBEHAVED_RO(cnp.ndarray) nogil
     object PyArray_Scalar(void* data, cnp.dtype descr, object base)
     cnp.dtype PyArray_DescrFromType(int)
     ctypedef struct ScalarType "PyTypeObject":
@@ -51,6 +57,9 @@ cdef extern from "numpy/arrayobject.h":
     Descr* PyArray_DESCR(cnp.ndarray) nogil
 
 cdef object FLOAT32_TYPE = getattr(PyArray_DescrFromType(cnp.NPY_FLOAT), "type")  # an attribute of Python
+
+cdef extern from "stop.hpp":
+    void obey_flag(const unsigned char* flag) noexcept nogil
 
 cdef enum:
     SMALL = 1048576  # elements up to which a plain call takes the short cut
@@ -95,10 +104,29 @@ cdef inline Operand operand_of(cnp.ndarray x, bint reduced) noexcept:
     return operand
 
 
+cdef Py_ssize_t stride_of(cnp.ndarray x):
+    """Elements from one row to the next in a block (outer, n, inner)."""
+    if PyArray_ISCARRAY_RO(x) or cnp.PyArray_NDIM(x) != 3:
+        return cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1)
+    return cnp.PyArray_STRIDE(x, 1) // cnp.PyArray_ITEMSIZE(x)
+
+
+cdef bint is_block(cnp.ndarray x, Py_ssize_t stride):
+    """Whether x is aligned, native, and C-contiguous but for rows (last axes) that are `stride` elements apart."""
+    cdef Py_ssize_t due = cnp.PyArray_ITEMSIZE(x)
+    cdef int axis = cnp.PyArray_NDIM(x) - 1
+    if not PyArray_ISBEHAVED_RO(x) or stride < cnp.PyArray_DIM(x, axis):
+        return False
+    while axis >= 0:
+        if cnp.PyArray_DIM(x, axis) != 1 and cnp.PyArray_STRIDE(x, axis) != due:
+            return False
+        due *= stride if axis == cnp.PyArray_NDIM(x) - 1 else cnp.PyArray_DIM(x, axis)
+        axis -= 1
+    return True
+
+
 cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced, bint written=True) except -1:
     """Guard the kernels: x is (outer, n, inner), out has its shape, or the same without n."""
-    if not (PyArray_ISCARRAY_RO(x) and (PyArray_ISCARRAY(out) if written else PyArray_ISCARRAY_RO(out))):
-        raise ValueError("kernels take aligned C-contiguous arrays in native byte order")
     if computed_in(x) != computed_in(out):
         raise TypeError("kernels take arrays that compute in one dtype")
     if cnp.PyArray_NDIM(x) != 3 or cnp.PyArray_NDIM(out) != (2 if reduced else 3):
@@ -110,6 +138,8 @@ cdef int check_blocks(cnp.ndarray x, cnp.ndarray out, bint reduced, bint written
         or cnp.PyArray_DIM(x, 1) < 1
     ):
         raise ValueError("the shapes of input and output do not fit")
+    if not (is_block(x, stride_of(x)) and is_block(out, stride_of(x)) and (cnp.PyArray_ISWRITEABLE(out) or not written)):
+        raise ValueError("kernels take aligned C-contiguous arrays in native byte order, or columns of such")
     return 0
 
 
@@ -125,22 +155,22 @@ cdef inline int reduce_any_rows(
 
 
 cdef int reduce(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches,
-    bint* made_nan,
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    bint past_caches, bint* made_nan,
 ) except -1 nogil:
-    """One operation over a block."""
-    if inner == 1:
+    """One operation over a block whose rows are `stride` elements apart."""
+    if stride == 1:
         return reduce_any_rows(operation, x, y, outer, n, past_caches, made_nan)
-    return reduce_columns(operation, x, y, outer, n, inner, made_nan)
+    return reduce_columns(operation, x, y, outer, n, inner, stride, made_nan)
 
 
 cdef int reduce_halves(
-    Operation operation, Operand x, Operand y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint past_caches,
-    bint* made_nan,
+    Operation operation, Operand x, Operand y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    bint past_caches, bint* made_nan,
 ) except -1 nogil:
     """The same where input or result are stored in 16 bits."""
     cdef Operand[2] operands = [x, y]
-    cdef Chunks chunks = chunks_of(outer, n, inner)
+    cdef Chunks chunks = chunks_of(outer, n, inner, stride)
     cdef bint overwriting = operation == LOG_SOFTMAX or inner > 1 or n * sizeof(float) > RESIDENT_BYTES
     cdef void* memory = give_scratch(operands, 2, &chunks, overwriting)
     cdef Py_ssize_t since = 0
@@ -148,7 +178,7 @@ cdef int reduce_halves(
         while next_chunk(&chunks):
             reduce(
                 operation, <const float*>widened(&operands[0], &chunks), room_for(&operands[1], &chunks),
-                chunks.outers, n, chunks.columns, past_caches, made_nan,
+                chunks.outers, n, chunks.columns, chunks.columns, past_caches, made_nan,
             )
             narrowed(&operands[1], &chunks)
             since += chunks.outers * n * chunks.columns
@@ -164,6 +194,7 @@ cdef bint dispatch(Operation operation, cnp.ndarray x, cnp.ndarray out) except? 
     cdef Py_ssize_t outer = cnp.PyArray_DIM(x, 0)
     cdef Py_ssize_t n = cnp.PyArray_DIM(x, 1)
     cdef Py_ssize_t inner = cnp.PyArray_DIM(x, 2)
+    cdef Py_ssize_t stride = stride_of(x)
     cdef bint past_caches = cnp.PyArray_NBYTES(out) > cache
     cdef bint made_nan = False
     cdef int dtype = computed_in(x)
@@ -172,18 +203,18 @@ cdef bint dispatch(Operation operation, cnp.ndarray x, cnp.ndarray out) except? 
     cdef Operand first, second
     if dtype == cnp.NPY_DOUBLE:
         with nogil:
-            reduce(operation, <const double*>from_, <double*>to, outer, n, inner, past_caches, &made_nan)
+            reduce(operation, <const double*>from_, <double*>to, outer, n, inner, stride, past_caches, &made_nan)
     elif dtype != cnp.NPY_FLOAT:
         raise TypeError("kernels take halves, float32 or float64")
     elif cnp.PyArray_TYPE(x) == dtype and cnp.PyArray_TYPE(out) == dtype:
         with nogil:
-            reduce(operation, <const float*>from_, <float*>to, outer, n, inner, past_caches, &made_nan)
+            reduce(operation, <const float*>from_, <float*>to, outer, n, inner, stride, past_caches, &made_nan)
     else:
         first = operand_of(x, False)
         second = operand_of(out, operation == LOGSUMEXP)
         with nogil:
             past_caches = past_caches and second.storage == FLOAT32
-            reduce_halves(operation, first, second, outer, n, inner, past_caches, &made_nan)
+            reduce_halves(operation, first, second, outer, n, inner, stride, past_caches, &made_nan)
     return made_nan
 
 
@@ -218,10 +249,10 @@ cdef object small_result(
             out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
         y = <real*>cnp.PyArray_DATA(out)
     if outer * n <= BRIEF:
-        reduce(operation, x, y, outer, n, 1, False, &made_nan)
+        reduce(operation, x, y, outer, n, 1, 1, False, &made_nan)
     else:
         with nogil:
-            reduce(operation, x, y, outer, n, 1, False, &made_nan)
+            reduce(operation, x, y, outer, n, 1, 1, False, &made_nan)
     if made_nan:
         return None
     return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
@@ -245,10 +276,10 @@ cdef object small_halves(
         y.storage = FLOAT32
     y.reduced = operation == LOGSUMEXP
     if outer * n <= BRIEF:
-        reduce_halves(operation, x, y, outer, n, 1, False, &made_nan)
+        reduce_halves(operation, x, y, outer, n, 1, 1, False, &made_nan)
     else:
         with nogil:
-            reduce_halves(operation, x, y, outer, n, 1, False, &made_nan)
+            reduce_halves(operation, x, y, outer, n, 1, 1, False, &made_nan)
     if made_nan:
         return None
     return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
@@ -269,7 +300,22 @@ cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int dtype) noexcept:
     return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(out) <= first
 
 
-cdef object small(Operation operation, x, axis, out, asked):
+cdef inline bint may_be_shared(Py_ssize_t size, int dtype, workers):
+    """Whether a call over so many numbers is perhaps not for this thread alone, or its `workers` have to be refused."""
+    cdef bint is_large = size * (8 if dtype == cnp.NPY_DOUBLE else 4) > ALONE
+    if workers is None and not is_large:
+        return False
+    return has_several_workers(workers, is_large)
+
+
+cdef bint has_several_workers(workers, bint is_large):
+    if workers is None:
+        from fastsoftmax._workers import get_workers
+        return get_workers() != 1
+    return type(workers) is not int or workers < 1 or (workers != 1 and is_large)
+
+
+cdef object small(Operation operation, x, axis, out, asked, workers):
     """The result of a plain small call, or None where the general path has to look closer."""
     cdef cnp.ndarray array
     cdef Py_ssize_t n, size
@@ -282,6 +328,8 @@ cdef object small(Operation operation, x, axis, out, asked):
     size = cnp.PyArray_SIZE(array)
     dtype = cnp.PyArray_TYPE(array)
     if ndim == 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(array):
+        return None
+    if may_be_shared(size, dtype, workers):
         return None
     if axis is None:
         n = size
@@ -308,19 +356,19 @@ cdef object small(Operation operation, x, axis, out, asked):
     return None
 
 
-def softmax_small(x, axis, out=None, dtype=None):
+def softmax_small(x, axis, out, dtype, workers):
     """softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(SOFTMAX, x, axis, out, dtype)
+    return small(SOFTMAX, x, axis, out, dtype, workers)
 
 
-def log_softmax_small(x, axis, out=None, dtype=None):
+def log_softmax_small(x, axis, out, dtype, workers):
     """log_softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOG_SOFTMAX, x, axis, out, dtype)
+    return small(LOG_SOFTMAX, x, axis, out, dtype, workers)
 
 
-def logsumexp_small(x, axis, dtype=None):
+def logsumexp_small(x, axis, dtype, workers):
     """logsumexp of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOGSUMEXP, x, axis, None, dtype)
+    return small(LOGSUMEXP, x, axis, None, dtype, workers)
 
 
 # Conversions.
@@ -349,6 +397,24 @@ def convert(cnp.ndarray x not None, cnp.ndarray out not None):
     convert_run(x, out, n)
 
 
+# Helping threads.
+
+
+def obey(cnp.ndarray flag):
+    """Stop kernels in this thread as soon as flag[0] is not 0, in place of listening for Ctrl-C; None ends that."""
+    if flag is not None and (cnp.PyArray_TYPE(flag) != cnp.NPY_UINT8 or cnp.PyArray_SIZE(flag) < 1):
+        raise ValueError("a flag is one uint8")
+    if flag is None:
+        obey_flag(NULL)
+    else:
+        obey_flag(<const unsigned char*>cnp.PyArray_DATA(flag))
+
+
+def hear():
+    """Raise KeyboardInterrupt, or what a signal's handler raises, where a kernel would be stopped."""
+    hear_signals()
+
+
 # Gradients.
 
 
@@ -362,32 +428,33 @@ cdef int check_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values, cn
 
 cdef int multiply(
     Gradient gradient, const real* g, const real* values, const real* lse, real* out,
-    Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint* made_nan,
+    Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride, bint* made_nan,
 ) except -1 nogil:
-    """One gradient over a block."""
-    if inner == 1 and has_short_rows(gradient, <real>0, outer, n):
+    """One gradient over a block whose rows are `stride` elements apart."""
+    if stride == 1 and has_short_rows(gradient, <real>0, outer, n):
         return short_gradient_rows(gradient, g, values, out, outer, n, made_nan)
-    if inner == 1:
+    if stride == 1:
         return gradient_rows(gradient, g, values, lse, out, outer, n, made_nan)
-    return gradient_columns(gradient, g, values, lse, out, outer, n, inner, made_nan)
+    return gradient_columns(gradient, g, values, lse, out, outer, n, inner, stride, made_nan)
 
 
 cdef bint run_gradient(
     Gradient gradient, const real* g, const real* values, const real* lse, real* out,
-    Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner,
+    Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
 ) except? True:
     cdef bint made_nan = False
     with nogil:
-        multiply(gradient, g, values, lse, out, outer, n, inner, &made_nan)
+        multiply(gradient, g, values, lse, out, outer, n, inner, stride, &made_nan)
     return made_nan
 
 
 cdef bint run_gradient_of_halves(
-    Gradient gradient, cnp.ndarray g, cnp.ndarray values, cnp.ndarray out, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner
+    Gradient gradient, cnp.ndarray g, cnp.ndarray values, cnp.ndarray out, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner,
+    Py_ssize_t stride,
 ) except? True:
     """The same where arrays, all of the full shape, are stored in 16 bits."""
     cdef Operand[3] operands = [operand_of(g, False), operand_of(values, False), operand_of(out, False)]
-    cdef Chunks chunks = chunks_of(outer, n, inner)
+    cdef Chunks chunks = chunks_of(outer, n, inner, stride)
     cdef bint made_nan = False
     cdef Py_ssize_t since = 0
     cdef void* memory
@@ -397,7 +464,8 @@ cdef bint run_gradient_of_halves(
             while next_chunk(&chunks):
                 multiply(
                     gradient, <const float*>widened(&operands[0], &chunks), <const float*>widened(&operands[1], &chunks),
-                    <const float*>NULL, room_for(&operands[2], &chunks), chunks.outers, n, chunks.columns, &made_nan,
+                    <const float*>NULL, room_for(&operands[2], &chunks), chunks.outers, n, chunks.columns, chunks.columns,
+                    &made_nan,
                 )
                 narrowed(&operands[2], &chunks)
                 since += chunks.outers * n * chunks.columns
@@ -414,21 +482,22 @@ cdef bint dispatch_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values
     cdef Py_ssize_t outer = cnp.PyArray_DIM(values, 0)
     cdef Py_ssize_t n = cnp.PyArray_DIM(values, 1)
     cdef Py_ssize_t inner = cnp.PyArray_DIM(values, 2)
+    cdef Py_ssize_t stride = stride_of(values)
     cdef void* lse_data = NULL if lse is None else cnp.PyArray_DATA(lse)
     cdef int dtype = computed_in(values)
     if dtype == cnp.NPY_FLOAT and lse is None and not (
         cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(values) == cnp.PyArray_TYPE(out) == dtype
     ):
-        return run_gradient_of_halves(gradient, g, values, out, outer, n, inner)
+        return run_gradient_of_halves(gradient, g, values, out, outer, n, inner, stride)
     if cnp.PyArray_TYPE(values) == cnp.NPY_FLOAT:
         return run_gradient(
             gradient, <const float*>cnp.PyArray_DATA(g), <const float*>cnp.PyArray_DATA(values),
-            <const float*>lse_data, <float*>cnp.PyArray_DATA(out), outer, n, inner,
+            <const float*>lse_data, <float*>cnp.PyArray_DATA(out), outer, n, inner, stride,
         )
     if cnp.PyArray_TYPE(values) == cnp.NPY_DOUBLE:
         return run_gradient(
             gradient, <const double*>cnp.PyArray_DATA(g), <const double*>cnp.PyArray_DATA(values),
-            <const double*>lse_data, <double*>cnp.PyArray_DATA(out), outer, n, inner,
+            <const double*>lse_data, <double*>cnp.PyArray_DATA(out), outer, n, inner, stride,
         )
     raise TypeError("kernels take float32 or float64")
 
@@ -458,7 +527,7 @@ def logsumexp_jvp(cnp.ndarray t not None, cnp.ndarray a not None, cnp.ndarray ls
     return dispatch_gradient(LOGSUMEXP_JVP, t, a, lse, out)
 
 
-cdef object small_gradient(Gradient gradient, g, values, axis):
+cdef object small_gradient(Gradient gradient, g, values, axis, workers):
     """The gradient of a plain small call, or None where the general path has to look closer."""
     cdef cnp.ndarray first, second, out
     cdef Py_ssize_t n, size
@@ -475,6 +544,8 @@ cdef object small_gradient(Gradient gradient, g, values, axis):
         return None
     if (dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE) or cnp.PyArray_TYPE(first) != dtype:
         return None
+    if may_be_shared(size, dtype, workers):
+        return None
     if cnp.PyArray_NDIM(first) != ndim:
         return None
     for i in range(ndim):
@@ -490,29 +561,29 @@ cdef object small_gradient(Gradient gradient, g, values, axis):
     if dtype == cnp.NPY_FLOAT:
         made_nan = run_gradient(
             gradient, <const float*>cnp.PyArray_DATA(first), <const float*>cnp.PyArray_DATA(second), <const float*>NULL,
-            <float*>cnp.PyArray_DATA(out), size // n, n, 1,
+            <float*>cnp.PyArray_DATA(out), size // n, n, 1, 1,
         )
     else:
         made_nan = run_gradient(
             gradient, <const double*>cnp.PyArray_DATA(first), <const double*>cnp.PyArray_DATA(second), <const double*>NULL,
-            <double*>cnp.PyArray_DATA(out), size // n, n, 1,
+            <double*>cnp.PyArray_DATA(out), size // n, n, 1, 1,
         )
     return None if made_nan else out
 
 
-def softmax_vjp_small(g, y, axis):
+def softmax_vjp_small(g, y, axis, workers):
     """softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(SOFTMAX_VJP, g, y, axis)
+    return small_gradient(SOFTMAX_VJP, g, y, axis, workers)
 
 
-def log_softmax_vjp_small(g, logp, axis):
+def log_softmax_vjp_small(g, logp, axis, workers):
     """log_softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(LOG_SOFTMAX_VJP, g, logp, axis)
+    return small_gradient(LOG_SOFTMAX_VJP, g, logp, axis, workers)
 
 
-def log_softmax_jvp_small(t, logp, axis):
+def log_softmax_jvp_small(t, logp, axis, workers):
     """log_softmax_jvp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(LOG_SOFTMAX_JVP, t, logp, axis)
+    return small_gradient(LOG_SOFTMAX_JVP, t, logp, axis, workers)
 
 
 # Cross-entropy.
@@ -542,7 +613,7 @@ cdef int add_rows(
 cdef int add_rows_of_halves(const Rows* rows, Py_ssize_t count, Operand logits, Operand grad, bint* made_nan) except -1 nogil:
     """The same, of all rows, where logits or gradient are stored in 16 bits."""
     cdef Operand[2] operands = [logits, grad]
-    cdef Chunks chunks = chunks_of(count, rows.n, 1)
+    cdef Chunks chunks = chunks_of(count, rows.n, 1, 1)
     cdef void* memory = give_scratch(operands, 2, &chunks, rows.n * sizeof(float) > RESIDENT_BYTES)
     cdef Py_ssize_t since = 0
     try:
@@ -723,7 +794,7 @@ cdef object small_cross_entropy(
     return (value, grad) if with_grad else value
 
 
-def cross_entropy_small(logits, targets, int reduction, bint with_grad):
+def cross_entropy_small(logits, targets, int reduction, bint with_grad, workers):
     """Cross-entropy of plain small logits (n,) or (rows, n) with integer targets and no option, or None for any other call.
 
     The reduction is 0 for none, 1 for the mean, 2 for the sum. Returns the loss, or (loss, gradient).
@@ -739,6 +810,8 @@ def cross_entropy_small(logits, targets, int reduction, bint with_grad):
     if not (ndim == 1 or ndim == 2) or not 0 < cnp.PyArray_SIZE(x) <= SMALL or not PyArray_ISCARRAY_RO(x):
         return None
     if dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE:
+        return None
+    if may_be_shared(cnp.PyArray_SIZE(x), dtype, workers):
         return None
     if ndim == 1 and type(targets) is int:
         label = targets if -1 <= targets < cnp.PyArray_DIM(x, 0) else -1

@@ -11,7 +11,8 @@
     same bits.
 (d) Axes of length 1 have no order: they never keep an array from being a block.
 (e) A box is a range of slices, each whole along the reduced axes: what is packed at a time, between
-    two looks at Ctrl-C, and what a worker can take.
+    two looks at Ctrl-C, and what a worker takes. Of a block that needs no packing a worker takes a
+    range of rows, or of columns whose rows stay as far apart as they are.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ SMALL_BOX = 1 << 13
 # cache line of float32, and they are packed together as long as the box does not exceed LARGE_BOX.
 NEIGHBOURS = 16
 LARGE_BOX = 1 << 21
+
+
+# A block is cut into up to so many parts for each worker, so that one that begins late has less to
+# do; but not into parts smaller than SHARE, for each costs a call.
+SHARES_EACH = 4
+SHARE = 1 << 17
+
+# Parts begin at multiples of this: kernels take so many columns, or short rows, together.
+TOGETHER = 64
 
 
 class Order(NamedTuple):
@@ -136,6 +146,30 @@ def block_shape(order: Order, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """(outer, n, inner) of an array of this shape in block order."""
     first, last = len(order.outer), len(order.outer) + len(order.reduced)
     return prod(shape[:first]), prod(shape[first:last]), prod(shape[last:])
+
+
+def share_count(size: int, workers: int) -> int:
+    """How many parts a block of this size is cut into: as many for each worker, none very long."""
+    each = min(max(size // (SHARE * workers), 1), SHARES_EACH)
+    return max(each * workers, size // LARGE_BOX)
+
+
+def shares(shape: tuple[int, int, int], workers: int) -> list[tuple[slice, slice]]:
+    """Cut a block (outer, n, inner) into parts for workers: ranges of outer and of inner."""
+    outer, n, inner = shape
+    count = share_count(outer * n * inner, workers)
+    whole = slice(None)
+    if outer >= count or inner < 2 * TOGETHER:
+        return [(part, whole) for part in ranges(outer, count)]
+    return [(whole, part) for part in ranges(inner, count)]
+
+
+def ranges(length: int, count: int) -> list[slice]:
+    """Cut a length into about so many even parts."""
+    step = -(-length // count)
+    if step > TOGETHER:
+        step = -(-step // TOGETHER) * TOGETHER
+    return [slice(start, start + step) for start in range(0, length, step)]
 
 
 def overlaps(out: Array, x: Array) -> bool:

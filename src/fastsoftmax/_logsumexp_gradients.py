@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _reduce_gradient
+from ._workers import settle_workers
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     from numpy.typing import ArrayLike, NDArray
 
     Axis = int | tuple[int, ...] | None
@@ -22,6 +25,7 @@ def logsumexp_vjp(
     *,
     sign: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Gradient that reaches the exponents through logsumexp.
 
@@ -47,6 +51,8 @@ def logsumexp_vjp(
     out : ndarray, optional
         Where to put the result: an array of the shape of `a` and a dtype reachable by same-kind
         casting. It may be `a` itself or overlap any argument.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -98,7 +104,9 @@ def logsumexp_vjp(
     >>> logsumexp_vjp(1.0, a, lse, b=b, sign=sign).round(4)
     array([-0.582,  1.582])
     """
-    return _reduce_gradient.logsumexp_vjp(g, a, lse, axis, b, keepdims, sign, out)
+    return _reduce_gradient.logsumexp_vjp(
+        g, a, lse, axis, b, keepdims, sign, out, settle_workers(workers)
+    )
 
 
 def logsumexp_jvp(
@@ -111,6 +119,7 @@ def logsumexp_jvp(
     *,
     sign: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Change of logsumexp when the exponents move along a direction.
 
@@ -125,6 +134,8 @@ def logsumexp_jvp(
     out : ndarray, optional
         Where to put the result: an array of the shape of `lse` and a dtype reachable by same-kind
         casting.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -162,4 +173,6 @@ def logsumexp_jvp(
     >>> logsumexp_jvp(t, a, logsumexp(a, axis=-1), axis=-1).round(4)
     array([1., 3.])
     """
-    return _reduce_gradient.logsumexp_jvp(t, a, lse, axis, b, keepdims, sign, out)
+    return _reduce_gradient.logsumexp_jvp(
+        t, a, lse, axis, b, keepdims, sign, out, settle_workers(workers)
+    )

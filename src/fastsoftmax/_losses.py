@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _cross_entropy
 from ._loss_options import REDUCTIONS
 from ._target import kernels
+from ._workers import settle_workers
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     from numpy.typing import ArrayLike, NDArray
 
 _cross_entropy_small = kernels.cross_entropy_small
@@ -28,6 +31,7 @@ def cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     reduction: Literal["mean", "sum", "none"] = "mean",
+    workers: SupportsIndex | None = None,
 ) -> Any:
     r"""Cross-entropy between softmax of the logits and the targets.
 
@@ -61,6 +65,8 @@ def cross_entropy(
         What to return: the mean, the sum, or the losses of all rows. The mean is weighted: the sum
         of the losses is divided by the sum of ``weight[target] * sample_weight`` over the rows that
         are not ignored; with probabilities, by the sum of `sample_weight` or the number of rows.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -136,7 +142,7 @@ def cross_entropy(
         and label_smoothing == 0
         and reduction in _CODES
     ):
-        result = _cross_entropy_small(logits, targets, _CODES[reduction], False)
+        result = _cross_entropy_small(logits, targets, _CODES[reduction], False, workers)
         if result is not None:
             return result
     return _cross_entropy.cross_entropy(
@@ -150,6 +156,7 @@ def cross_entropy(
         reduction,
         False,
         None,
+        settle_workers(workers),
     )
 
 
@@ -164,6 +171,7 @@ def cross_entropy_value_and_grad(
     label_smoothing: float = 0.0,
     reduction: Literal["mean", "sum", "none"] = "mean",
     out: NDArray[Any] | None = None,
+    workers: SupportsIndex | None = None,
 ) -> tuple[Any, Any]:
     r"""Cross-entropy and its gradient with respect to the logits, at once.
 
@@ -177,6 +185,8 @@ def cross_entropy_value_and_grad(
     out : ndarray, optional
         Where to put the gradient: an array of the shape of `logits` and a dtype reachable by
         same-kind casting. It may be `logits` itself, which are then overwritten.
+    workers : int, optional
+        How many threads may compute, as for `softmax`.
 
     Returns
     -------
@@ -250,7 +260,7 @@ def cross_entropy_value_and_grad(
         and reduction in _CODES
     ):
         result: tuple[Any, Any] | None
-        result = _cross_entropy_small(logits, targets, _CODES[reduction], True)
+        result = _cross_entropy_small(logits, targets, _CODES[reduction], True, workers)
         if result is not None:
             return result
     pair: tuple[Any, Any] = _cross_entropy.cross_entropy(
@@ -264,5 +274,6 @@ def cross_entropy_value_and_grad(
         reduction,
         True,
         out,
+        settle_workers(workers),
     )
     return pair

@@ -35,6 +35,7 @@ def normalize(
     where: Any,
     out: Any,
     dtype: Any,
+    workers: int,
 ) -> Any:
     """Normalise x by the kernel, or the formula where no kernel computes; `fill` goes outside."""
     array, valid = settle_array(x, "x")
@@ -64,6 +65,7 @@ def normalize(
             through=rounding_dtype(dtype, result_dtype, compute),
             consumed=inside is not None,
             fresh=out is None,
+            workers=workers,
         )
     if invalid:
         report_invalid()

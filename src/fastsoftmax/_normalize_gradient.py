@@ -35,6 +35,7 @@ def multiply(
     y: Any,
     axis: Any,
     out: Any,
+    workers: int,
 ) -> Any:
     """Multiply g with the Jacobian at y by the kernel, or the formula where no kernel computes.
 
@@ -66,6 +67,7 @@ def multiply(
             consumed=inside is not None,
             leading=1,
             fresh=out is None,
+            workers=workers,
         )
     if invalid:
         report_invalid()

@@ -11,7 +11,9 @@
 (d) `out` may be an input itself: every kernel may write a result over any of its inputs, and a box
     is read before it is written.
 (e) Ctrl-C is heard between boxes, and between pieces of a copy that is larger than any box.
-(f) Casts inside are silent: an overflow or a loss of digits on the way to the asked dtype is that
+(f) Workers share boxes, each with scratch of its own, or parts of an array that is a block. A
+    single slice is for one worker: `_call` is the place where it could be cut into pieces.
+(g) Casts inside are silent: an overflow or a loss of digits on the way to the asked dtype is that
     dtype's nature.
 """
 
@@ -31,9 +33,11 @@ from ._layout import (
     block_shape,
     boxes,
     overlaps,
+    shares,
     whole_block,
 )
 from ._target import kernels
+from ._workers import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -106,6 +110,7 @@ def copied(source: Array) -> Array:
 def copy(target: Array, source: Array, through: DType | None = None) -> None:
     """Copy piece after piece, so that Ctrl-C is heard in between; round to `through` on the way."""
     if source.size > LARGE_BOX:
+        kernels.hear()
         axis = int(np.argmax(source.shape))
         half = source.shape[axis] // 2
         for piece in (slice(half), slice(half, None)):
@@ -148,6 +153,7 @@ def run(
     consumed: bool = False,
     leading: int = 0,
     fresh: bool = False,
+    workers: int = 1,
 ) -> bool:
     """Call the kernel on blocks of the arrays until all of them are done.
 
@@ -176,6 +182,8 @@ def run(
         Which of the arrays, an i, decides the order.
     fresh : bool
         The outputs were just allocated: they overlap nothing.
+    workers : int
+        How many threads may call the kernel.
 
     Returns
     -------
@@ -200,14 +208,43 @@ def run(
             if not fits(array, taken_as(array.dtype, kernel, dtype)):
                 break
         else:
-            return kernel(
+            blocks = [
+                array.reshape(whole if role in "io" else whole[::2])
+                for role, array in zip(roles, arrays, strict=True)
+            ]
+            if workers == 1 or x.size * dtype.itemsize <= ALONE:
+                return kernel(*blocks)
+            return _call(kernel, blocks, whole, workers)
+    if x.size * dtype.itemsize <= ALONE:
+        workers = 1
+    with np.errstate(all="ignore"):
+        return _run_boxes(
+            kernel, roles, arrays, x, axes, dtype, through, whole, rows, consumed, workers
+        )
+
+
+def _call(
+    kernel: Kernel, blocks: Sequence[Array], shape: tuple[int, int, int], workers: int
+) -> bool:
+    """Call the kernel on blocks of this shape, shared out among the workers."""
+    parts = shares(shape, workers) if workers > 1 else []
+    if len(parts) < 2:
+        return kernel(*blocks)
+
+    def work(parts: Iterable[tuple[slice, slice]]) -> bool:
+        invalid = False
+        for outer, inner in parts:
+            invalid |= kernel(
                 *[
-                    array.reshape(whole if role in "io" else whole[::2])
-                    for role, array in zip(roles, arrays, strict=True)
+                    block[outer, :, inner] if block.ndim == 3 else block[outer, inner]
+                    for block in blocks
                 ]
             )
-    with np.errstate(all="ignore"):
-        return _run_boxes(kernel, roles, arrays, x, axes, dtype, through, whole, rows, consumed)
+        return invalid
+
+    from ._sharing import share
+
+    return share(work, parts, min(workers, len(parts)))
 
 
 def _run_boxes(
@@ -221,29 +258,39 @@ def _run_boxes(
     whole: tuple[int, int, int] | None,
     rows: bool,
     consumed: bool,
+    workers: int,
 ) -> bool:
     """Call the kernel on box after box, or on everything at once if nothing full needs packing."""
-    scratch: dict[int, Array] = {}
     if whole is not None and x.size <= SMALL_BOX and not (rows and whole[2] > 1):
-        return _run_box(kernel, roles, arrays, whole, dtype, through, consumed, scratch)
+        return _run_box(kernel, roles, arrays, whole, dtype, through, consumed, {}, 1)
     order = block_order(x, axes, rows)
     x = x.transpose(order.axes)
     arrays = [array.transpose(order.axes) for array in arrays]
-    parts: Iterable[tuple[Any, ...]] = ((...,),)
     full = [array for role, array in zip(roles, arrays, strict=True) if role in "io"]
     if (
-        through is not None
-        or rows
-        or consumed
-        or not all(fits(array, taken_as(array.dtype, kernel, dtype)) for array in full)
+        through is None
+        and not rows
+        and not consumed
+        and all(fits(array, taken_as(array.dtype, kernel, dtype)) for array in full)
     ):
-        parts = boxes(order, x.shape, SMALL_BOX if rows else BOX)
-    invalid = False
-    for part in parts:
-        cut = [array[part] for array in arrays]
-        shape = block_shape(order, x[part].shape)
-        invalid |= _run_box(kernel, roles, cut, shape, dtype, through, consumed, scratch)
-    return invalid
+        shape = block_shape(order, x.shape)
+        return _run_box(kernel, roles, arrays, shape, dtype, None, False, {}, workers)
+
+    def work(parts: Iterable[tuple[Any, ...]]) -> bool:
+        invalid = False
+        scratch: dict[int, Array] = {}
+        for part in parts:
+            cut = [array[part] for array in arrays]
+            shape = block_shape(order, x[part].shape)
+            invalid |= _run_box(kernel, roles, cut, shape, dtype, through, consumed, scratch, 1)
+        return invalid
+
+    parts = boxes(order, x.shape, SMALL_BOX if rows else BOX)
+    if workers == 1 or block_shape(order, x.shape)[::2] == (1, 1):
+        return work(parts)
+    from ._sharing import share
+
+    return share(work, parts, workers)
 
 
 def _run_box(
@@ -255,6 +302,7 @@ def _run_box(
     through: DType | None,
     consumed: bool,
     scratch: dict[int, Array],
+    workers: int,
 ) -> bool:
     """Call the kernel on one box, whose block has this shape."""
     blocks: list[Array] = []
@@ -279,16 +327,16 @@ def _run_box(
         copy(block.reshape(array.shape), array, through if role in "iI" else None)
         if role == "i":
             spare.append(block)
-    invalid = kernel(*blocks)
+    invalid = _call(kernel, blocks, shape, workers)
     for array, block in results:
         copy(array, block.reshape(array.shape))
     return invalid
 
 
 def room(scratch: dict[int, Array], place: int, shape: tuple[int, ...], dtype: DType) -> Array:
-    """The scratch block for the argument at this place. The first box asks for the largest."""
+    """The scratch block for the argument at this place, as large as the largest box so far."""
     buffer = scratch.get(place)
-    if buffer is None:
+    if buffer is None or buffer.size < prod(shape):
         buffer = scratch[place] = np.empty(shape, dtype)
     if buffer.shape == shape:
         return buffer

@@ -76,7 +76,15 @@ def _kernel(has_weights: bool, has_mask: bool, signed: bool) -> Kernel:
 
 
 def reduce(
-    a: Any, axis: Any, b: Any, keepdims: Any, return_sign: Any, where: Any, out: Any, dtype: Any
+    a: Any,
+    axis: Any,
+    b: Any,
+    keepdims: Any,
+    return_sign: Any,
+    where: Any,
+    out: Any,
+    dtype: Any,
+    workers: int,
 ) -> Any:
     """Settle the arguments of logsumexp and compute it."""
     weights: Array | None = None
@@ -123,6 +131,7 @@ def reduce(
             rows=weights is not None,
             consumed=inside is not None,
             fresh=out is None,
+            workers=workers,
         )
     if invalid:
         report_invalid()

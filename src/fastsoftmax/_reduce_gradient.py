@@ -54,6 +54,7 @@ class _Call(NamedTuple):
     kept: tuple[int, ...]
     shape: tuple[int, ...]
     dtype: DType
+    workers: int
 
 
 def _filled(x: Any, name: str, fill: float) -> Array:
@@ -74,7 +75,15 @@ def _settle_weights(b: Any, valid: Mask | None) -> tuple[Array | None, Sequence[
 
 
 def _settle(
-    name: str, vector: Any, a: Any, lse: Any, axis: Any, b: Any, keepdims: Any, sign: Any
+    name: str,
+    vector: Any,
+    a: Any,
+    lse: Any,
+    axis: Any,
+    b: Any,
+    keepdims: Any,
+    sign: Any,
+    workers: int,
 ) -> _Call:
     """Understand the arguments; `vector`, called `name`, is g of a vjp or t of a jvp."""
     point, valid = settle_array(a, "a")
@@ -109,7 +118,18 @@ def _settle(
         rows = rows.conj() if rows.dtype.kind == "c" else rows.copy()
         rows = rows.reshape(kept)
     return _Call(
-        direction, point, valid, full, weights, level.reshape(kept), rows, axes, kept, shape, dtype
+        direction,
+        point,
+        valid,
+        full,
+        weights,
+        level.reshape(kept),
+        rows,
+        axes,
+        kept,
+        shape,
+        dtype,
+        workers,
     )
 
 
@@ -121,11 +141,26 @@ def _weigh(call: _Call, g: Array, result: Array, dtype: DType, fresh: bool) -> b
     if call.weights is None:
         arrays = [g, call.a, call.lse, result]
         return run(
-            kernels.logsumexp_vjp, "IiIo", arrays, call.axes, _FLOAT64, leading=1, fresh=fresh
+            kernels.logsumexp_vjp,
+            "IiIo",
+            arrays,
+            call.axes,
+            _FLOAT64,
+            leading=1,
+            fresh=fresh,
+            workers=call.workers,
         )
     arrays = [g, call.a, call.weights, call.lse, result]
     return run(
-        weighted_vjp, "IiiIo", arrays, call.axes, _FLOAT64, consumed=True, leading=1, fresh=fresh
+        weighted_vjp,
+        "IiiIo",
+        arrays,
+        call.axes,
+        _FLOAT64,
+        consumed=True,
+        leading=1,
+        fresh=fresh,
+        workers=call.workers,
     )
 
 
@@ -147,10 +182,18 @@ def _weigh_and_sum(call: _Call, g: Array, result: Array) -> bool:
 
 
 def logsumexp_vjp(
-    g: Any, a: Any, lse: Any, axis: Any, b: Any, keepdims: Any, sign: Any, out: Any
+    g: Any,
+    a: Any,
+    lse: Any,
+    axis: Any,
+    b: Any,
+    keepdims: Any,
+    sign: Any,
+    out: Any,
+    workers: int,
 ) -> Any:
     """Settle the arguments and compute g times the Jacobian."""
-    call = _settle("g", g, a, lse, axis, b, keepdims, sign)
+    call = _settle("g", g, a, lse, axis, b, keepdims, sign, workers)
     if out is None:
         result = allocate_like(call.point, call.dtype)
     else:
@@ -178,10 +221,18 @@ def logsumexp_vjp(
 
 
 def logsumexp_jvp(
-    t: Any, a: Any, lse: Any, axis: Any, b: Any, keepdims: Any, sign: Any, out: Any
+    t: Any,
+    a: Any,
+    lse: Any,
+    axis: Any,
+    b: Any,
+    keepdims: Any,
+    sign: Any,
+    out: Any,
+    workers: int,
 ) -> Any:
     """Settle the arguments and compute the Jacobian times t."""
-    call = _settle("t", t, a, lse, axis, b, keepdims, sign)
+    call = _settle("t", t, a, lse, axis, b, keepdims, sign, workers)
     if out is None:
         result = np.empty(call.kept, call.dtype)
     else:
@@ -197,7 +248,14 @@ def logsumexp_jvp(
     elif call.weights is None:
         arrays = [*tangents, call.lse, result]
         invalid = run(
-            kernels.logsumexp_jvp, "iiIO", arrays, call.axes, _FLOAT64, leading=1, fresh=out is None
+            kernels.logsumexp_jvp,
+            "iiIO",
+            arrays,
+            call.axes,
+            _FLOAT64,
+            leading=1,
+            fresh=out is None,
+            workers=workers,
         )
     else:
         arrays = [*tangents, call.weights, call.lse, result]
@@ -210,6 +268,7 @@ def logsumexp_jvp(
             consumed=True,
             leading=1,
             fresh=out is None,
+            workers=workers,
         )
     if call.sign is not None:
         with np.errstate(all="ignore"):

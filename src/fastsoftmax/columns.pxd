@@ -750,9 +750,10 @@ cdef inline int long_tile(
 
 
 cdef inline int reduce_columns(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, bint* made_nan
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    bint* made_nan,
 ) except -1 nogil:
-    """One operation over blocks (outer, n, inner)."""
+    """One operation over blocks (outer, n, inner) whose rows are `stride` elements apart."""
     cdef Py_ssize_t width = lanes(<real>0)
     # One vector more than the rows fill, so that the panels do not begin at the same place of the cache.
     cdef Py_ssize_t panel_size = (smaller(n, BLOCK) + 1) * width
@@ -768,14 +769,14 @@ cdef inline int reduce_columns(
             j = 0
             while j < inner:
                 columns = smaller(inner - j, PANELS * width)
-                result = o * inner + j if operation == LOGSUMEXP else o * n * inner + j
+                result = o * stride + j if operation == LOGSUMEXP else o * n * stride + j
                 if n <= BLOCK:
                     made_nan[0] |= short_tile(
-                        operation, x + o * n * inner + j, y + result, inner, n, columns, panels, panel_size
+                        operation, x + o * n * stride + j, y + result, stride, n, columns, panels, panel_size
                     )
                 else:
                     long_tile(
-                        operation, x + o * n * inner + j, y + result, inner, n, columns, panels, panel_size, made_nan
+                        operation, x + o * n * stride + j, y + result, stride, n, columns, panels, panel_size, made_nan
                     )
                 j += columns
                 since += n * columns

@@ -64,9 +64,9 @@ cdef inline int strip_as_rows(
 
 cdef inline int gradient_columns(
     Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t outer, Py_ssize_t n,
-    Py_ssize_t inner, bint* made_nan,
+    Py_ssize_t inner, Py_ssize_t stride, bint* made_nan,
 ) except -1 nogil:
-    """One gradient over blocks (outer, n, inner)."""
+    """One gradient over blocks (outer, n, inner) whose rows are `stride` elements apart."""
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t o, j, columns, block, slice
     cdef bint usual
@@ -79,20 +79,20 @@ cdef inline int gradient_columns(
             j = 0
             while j < inner:
                 columns = smaller(inner - j, STRIP)
-                block = o * n * inner + j
-                slice = o * inner + j
+                block = o * n * stride + j
+                slice = o * stride + j
                 usual = False
                 if gradient == SOFTMAX_VJP:
-                    gradient_strip(SOFTMAX_VJP, g + block, values + block, out + block, inner, n, columns, scratch, &usual)
+                    gradient_strip(SOFTMAX_VJP, g + block, values + block, out + block, stride, n, columns, scratch, &usual)
                 elif gradient == LOG_SOFTMAX_VJP:
-                    gradient_strip(LOG_SOFTMAX_VJP, g + block, values + block, out + block, inner, n, columns, scratch, &usual)
+                    gradient_strip(LOG_SOFTMAX_VJP, g + block, values + block, out + block, stride, n, columns, scratch, &usual)
                 elif gradient == LOG_SOFTMAX_JVP:
-                    gradient_strip(LOG_SOFTMAX_JVP, g + block, values + block, out + block, inner, n, columns, scratch, &usual)
+                    gradient_strip(LOG_SOFTMAX_JVP, g + block, values + block, out + block, stride, n, columns, scratch, &usual)
                 if not usual:
                     out_of_line(
                         strip_as_rows[real], gradient, g + (slice if gradient == LOGSUMEXP_VJP else block), values + block,
                         <const real*>NULL if lse == NULL else lse + slice,
-                        out + (slice if gradient == LOGSUMEXP_JVP else block), inner, n, columns, made_nan,
+                        out + (slice if gradient == LOGSUMEXP_JVP else block), stride, n, columns, made_nan,
                     )
                 j += columns
                 since += n * columns

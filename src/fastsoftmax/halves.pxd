@@ -5,7 +5,7 @@
 (b) A chunk is as many outer slices as have CHUNK elements, so that all of its scratch stays in the level-1 cache. What is
     larger, a long row or a slice of many columns, is taken alone, the columns in groups of neighbours as long as those
     have WIDE_CHUNK elements.
-(c) An array of float32 beside halves is used where it is, unless its columns are cut.
+(c) An array of float32 beside halves is used where it is, unless its columns are cut, or are a range of a block's.
 (d) Input and result have scratch each only where that is faster than working in place: a row that fits the cache.
 """
 
@@ -42,6 +42,7 @@ cdef struct Chunks:
     Py_ssize_t outer
     Py_ssize_t n
     Py_ssize_t inner
+    Py_ssize_t stride  # elements from one row to the next
     Py_ssize_t most_outers
     Py_ssize_t most_columns
     Py_ssize_t first
@@ -103,16 +104,17 @@ cdef inline void narrow(const float* x, Storage storage, uint16_t* y, Py_ssize_t
         memcpy(y + i, rest, (n - i) * sizeof(uint16_t))
 
 
-# Chunks of a block (outer, n, inner).
+# Chunks of a block (outer, n, inner), or of a range of its columns.
 
 
-cdef inline Chunks chunks_of(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
+cdef inline Chunks chunks_of(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride) noexcept nogil:
     """The chunks, before the first."""
     cdef Chunks chunks
     cdef Py_ssize_t most, columns
     chunks.outer = outer
     chunks.n = n
     chunks.inner = inner
+    chunks.stride = stride
     most = CHUNK_OF_SHORT_ROWS if n * inner <= SHORT else CHUNK
     chunks.most_outers = smaller(larger(most // larger(n * inner, 1), 1), outer)
     if chunks.most_outers > 16:
@@ -144,7 +146,7 @@ cdef inline bint next_chunk(Chunks* chunks) noexcept nogil:
 
 cdef inline bint is_used_in_place(const Operand* operand, const Chunks* chunks) noexcept nogil:
     """Whether the kernel works on the array itself."""
-    return operand.storage == FLOAT32 and chunks.most_columns == chunks.inner
+    return operand.storage == FLOAT32 and chunks.most_columns == chunks.stride
 
 
 cdef inline Py_ssize_t scratch_size(const Operand* operand, const Chunks* chunks) noexcept nogil:
@@ -180,7 +182,7 @@ cdef inline void* give_scratch(Operand* operands, int count, const Chunks* chunk
 
 
 cdef inline Py_ssize_t position(const Operand* operand, const Chunks* chunks) noexcept nogil:
-    return chunks.first * (1 if operand.reduced else chunks.n) * chunks.inner + chunks.column
+    return chunks.first * (1 if operand.reduced else chunks.n) * chunks.stride + chunks.column
 
 
 cdef inline float* room_for(Operand* operand, const Chunks* chunks) noexcept nogil:
@@ -199,7 +201,7 @@ cdef inline float* widened(Operand* operand, const Chunks* chunks) noexcept nogi
     cdef Py_ssize_t _
     if is_used_in_place(operand, chunks):
         return <float*>operand.data + start
-    if length == chunks.inner:
+    if length == chunks.stride:
         length *= runs
         runs = 1
     for _ in range(runs):
@@ -207,7 +209,7 @@ cdef inline float* widened(Operand* operand, const Chunks* chunks) noexcept nogi
             memcpy(y, <float*>operand.data + start, length * sizeof(float))
         else:
             widen(operand.storage, <const uint16_t*>operand.data + start, y, length)
-        start += chunks.inner
+        start += chunks.stride
         y += length
     return operand.scratch
 
@@ -221,7 +223,7 @@ cdef inline void narrowed(Operand* operand, const Chunks* chunks) noexcept nogil
     cdef Py_ssize_t _
     if is_used_in_place(operand, chunks):
         return
-    if length == chunks.inner:
+    if length == chunks.stride:
         length *= runs
         runs = 1
     for _ in range(runs):
@@ -229,5 +231,5 @@ cdef inline void narrowed(Operand* operand, const Chunks* chunks) noexcept nogil
             memcpy(<float*>operand.data + start, x, length * sizeof(float))
         else:
             narrow(x, operand.storage, <uint16_t*>operand.data + start, length)
-        start += chunks.inner
+        start += chunks.stride
         x += length

@@ -10,7 +10,7 @@
 (d) A row with a result below the smallest normal number is computed again from x (see subnormals.pxd). In place, a row that
     fits the cache is copied before its terms are stored, and a longer one is searched in advance for an x with such
     a result.
-(e) Every SIGNAL_PERIOD elements Ctrl-C is looked for.
+(e) Every SIGNAL_PERIOD elements Ctrl-C is looked for, or in a helping thread the flag that stops it.
 """
 
 from libc.math cimport INFINITY, NAN
@@ -35,6 +35,10 @@ from fastsoftmax.vector_math cimport (
     total_widely,
 )
 
+cdef extern from "stop.hpp" nogil:
+    bint obeys_flag() noexcept
+    bint is_flag_set() noexcept
+
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
@@ -55,6 +59,12 @@ cdef inline Py_ssize_t lanes(real unused) noexcept nogil:
 
 
 cdef inline int hear_signals() except -1 nogil:
+    """Stop for Ctrl-C, or in a helping thread because its call is to end."""
+    if obeys_flag():
+        if is_flag_set():
+            with gil:
+                raise KeyboardInterrupt
+        return 0
     with gil:
         return PyErr_CheckSignals()
 

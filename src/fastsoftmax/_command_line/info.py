@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastsoftmax import _cache, _target
+from fastsoftmax import _cache, _target, get_workers
+from fastsoftmax._cpu_count import cpu_count
 
 
 def add_to(commands: Any) -> None:
@@ -25,6 +26,7 @@ def run(command: argparse.Namespace) -> None:
         "fastsoftmax": _version(),
         "target": _target.name,
         "runnable here": ", ".join(_target.runnable),
+        "workers": f"{get_workers()} by default, {cpu_count()} processors",
         "NumPy": np.__version__,
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": f"{platform.system()} {platform.machine()}",

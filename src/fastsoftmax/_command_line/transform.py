@@ -34,6 +34,7 @@ def add_to(commands: Any) -> None:
         parser.add_argument("output", metavar="OUT.npy", help="the file to make")
         parser.add_argument("--axis", type=int, default=-1, metavar="N", help="default: -1")
         parser.add_argument("--dtype", choices=DTYPES, help="compute and write in this dtype")
+        parser.add_argument("--workers", type=int, metavar="N", help="threads; -1: all processors")
         parser.add_argument("--force", action="store_true", help="replace an existing OUT.npy")
         parser.set_defaults(run=run, operation=name)
 
@@ -44,7 +45,7 @@ def run(command: argparse.Namespace) -> None:
     axis = _axis(command.axis, len(source.shape))
     x = elements.reshape(source.block_shape(axis))
     output.check(command.input, command.output, command.force)
-    operation = _Operation(command.operation, command.dtype)
+    operation = _Operation(command.operation, command.dtype, command.workers)
     header = operation.header(source, axis)
     with (
         output.new_file(command.output, command.force) as file,
@@ -60,16 +61,17 @@ def run(command: argparse.Namespace) -> None:
 class _Operation:
     """One of FUNCTIONS over the middle axis of a block (outer, n, inner)."""
 
-    def __init__(self, name: str, dtype: str | None) -> None:
+    def __init__(self, name: str, dtype: str | None, workers: int | None) -> None:
         self._name = name
-        self._function = FUNCTIONS[name]
         self._dtype = dtype
+        self._function = FUNCTIONS[name]
+        self._options = {"axis": 1, "dtype": dtype, "workers": workers}
         self.made_nan = False
 
     def __call__(self, block: NDArray[Any]) -> NDArray[Any]:
         try:
             with np.errstate(invalid="call", call=self._note_nan):
-                result: NDArray[Any] = self._function(block, axis=1, dtype=self._dtype)
+                result: NDArray[Any] = self._function(block, **self._options)
         except (TypeError, ValueError) as error:
             raise InputError(str(error)) from error
         return result
