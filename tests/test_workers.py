@@ -31,9 +31,18 @@ def modules(fs):
 
 
 @pytest.fixture
-def shared(fs, monkeypatch):
-    """A machine of four processors, and a list that grows with each call that was shared."""
-    _, sharing = modules(fs)
+def shared(fs, monkeypatch, request):
+    """A machine of four processors, and a list that grows with each call that was shared.
+
+    Calls of more than 1 MiB are shared.
+    """
+    workers, sharing = modules(fs)
+    kernels = fs._target.kernels
+    for name in ("_packing", "_cross_entropy"):
+        module = __import__(f"{fs.__name__}.{name}", fromlist=[name])
+        monkeypatch.setattr(module, "ALONE", 1 << 20)
+    kernels.set_alone(1 << 20)
+    request.addfinalizer(lambda: kernels.set_alone(workers.ALONE))
     calls = []
     run = sharing._Shared.run
 

@@ -364,8 +364,8 @@ def logsumexp(
     >>> print("%.10f %g" % (value, sign))
     1.5413248546 -1
     """
-    if where is None and out is None and b is None and not keepdims and not return_sign:
-        result = _logsumexp_small(a, axis, dtype, workers)
+    if where is None and b is None and not keepdims and not return_sign:
+        result = _logsumexp_small(a, axis, out, dtype, workers)
         if result is not None:
             return result
     return reduce(a, axis, b, keepdims, return_sign, where, out, dtype, settle_workers(workers))

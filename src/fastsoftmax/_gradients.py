@@ -105,10 +105,9 @@ def softmax_vjp(
     array([[ 0.    ,  0.    ,  0.    ],
            [ 0.6667, -0.3333, -0.3333]])
     """
-    if out is None:
-        result = _softmax_vjp_small(g, y, axis, workers)
-        if result is not None:
-            return result
+    result = _softmax_vjp_small(g, y, axis, out, workers)
+    if result is not None:
+        return result
     return multiply(
         kernels.softmax_vjp,
         _gradient_formulas.softmax_vjp,
@@ -176,10 +175,9 @@ def softmax_jvp(
     >>> ((softmax(x + 1e-6 * t) - softmax(x - 1e-6 * t)) / 2e-6).round(4)
     array([ 0.0156, -0.0019, -0.0138])
     """
-    if out is None:
-        result = _softmax_vjp_small(t, y, axis, workers)
-        if result is not None:
-            return result
+    result = _softmax_vjp_small(t, y, axis, out, workers)
+    if result is not None:
+        return result
     return multiply(
         kernels.softmax_vjp,
         _gradient_formulas.softmax_vjp,
@@ -258,10 +256,9 @@ def log_softmax_vjp(
     >>> log_softmax_vjp(np.array([0.0, 0.0, 1.0]), logp).round(4)
     array([-0.0159, -0.1173,  0.1332])
     """
-    if out is None:
-        result = _log_softmax_vjp_small(g, logp, axis, workers)
-        if result is not None:
-            return result
+    result = _log_softmax_vjp_small(g, logp, axis, out, workers)
+    if result is not None:
+        return result
     return multiply(
         kernels.log_softmax_vjp,
         _gradient_formulas.log_softmax_vjp,
@@ -331,10 +328,9 @@ def log_softmax_jvp(
     >>> log_softmax_jvp(np.array([1.0, 0.0, 0.0]), logp).round(4)
     array([ 0.9841, -0.0159, -0.0159])
     """
-    if out is None:
-        result = _log_softmax_jvp_small(t, logp, axis, workers)
-        if result is not None:
-            return result
+    result = _log_softmax_jvp_small(t, logp, axis, out, workers)
+    if result is not None:
+        return result
     return multiply(
         kernels.log_softmax_jvp,
         _gradient_formulas.log_softmax_jvp,

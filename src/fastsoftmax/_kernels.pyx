@@ -42,7 +42,7 @@ from fastsoftmax import _workers
 
 cnp.import_array()
 
-cdef Py_ssize_t ALONE = _workers.ALONE
+cdef Py_ssize_t alone = _workers.ALONE
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY(cnp.ndarray) nogil
@@ -68,6 +68,12 @@ cdef enum:
 
 
 cdef Py_ssize_t cache = 33554432  # bytes of the last-level cache
+
+
+def set_alone(Py_ssize_t size):
+    """Tell up to how many bytes, in the dtype that is computed in, a call is for one thread."""
+    global alone
+    alone = size
 
 
 def set_cache(Py_ssize_t size):
@@ -285,16 +291,19 @@ cdef object small_halves(
     return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
 
 
-cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int dtype) noexcept:
-    """Whether out is plain, of this dtype and the shape of x, and apart from it: x is read again if there is a warning."""
+cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int ndim, int dtype) noexcept:
+    """Whether out is plain, of this dtype, the shape of x in its first axes, and apart from it.
+
+    Apart, because x is read again if there is a warning.
+    """
     cdef const char* first = <const char*>cnp.PyArray_DATA(x)
     cdef const char* second = <const char*>cnp.PyArray_DATA(out)
     cdef int i
     if type(out) is not cnp.ndarray or not PyArray_ISCARRAY(out) or cnp.PyArray_TYPE(out) != dtype:
         return False
-    if cnp.PyArray_NDIM(out) != cnp.PyArray_NDIM(x):
+    if cnp.PyArray_NDIM(out) != ndim:
         return False
-    for i in range(cnp.PyArray_NDIM(x)):
+    for i in range(ndim):
         if cnp.PyArray_DIM(out, i) != cnp.PyArray_DIM(x, i):
             return False
     return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(out) <= first
@@ -302,7 +311,7 @@ cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int dtype) noexcept:
 
 cdef inline bint may_be_shared(Py_ssize_t size, int dtype, workers):
     """Whether a call over so many numbers is perhaps not for this thread alone, or its `workers` have to be refused."""
-    cdef bint is_large = size * (8 if dtype == cnp.NPY_DOUBLE else 4) > ALONE
+    cdef bint is_large = size * (8 if dtype == cnp.NPY_DOUBLE else 4) > alone
     if workers is None and not is_large:
         return False
     return has_several_workers(workers, is_large)
@@ -343,10 +352,12 @@ cdef object small(Operation operation, x, axis, out, asked, workers):
         if asked is not FLOAT32_TYPE or not (of_halves or dtype == cnp.NPY_FLOAT):
             return None
         result = cnp.NPY_FLOAT
-    if out is not None and not (isinstance(out, cnp.ndarray) and takes_result(<cnp.ndarray>out, array, result)):
-        return None
     if operation == LOGSUMEXP:
         ndim = 0 if axis is None else ndim - 1
+    if out is not None and (
+        ndim == 0 or not isinstance(out, cnp.ndarray) or not takes_result(<cnp.ndarray>out, array, ndim, result)
+    ):
+        return None
     if dtype == cnp.NPY_FLOAT:
         return small_result(operation, <const float*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, ndim, size // n, n)
     if dtype == cnp.NPY_DOUBLE:
@@ -366,9 +377,9 @@ def log_softmax_small(x, axis, out, dtype, workers):
     return small(LOG_SOFTMAX, x, axis, out, dtype, workers)
 
 
-def logsumexp_small(x, axis, dtype, workers):
+def logsumexp_small(x, axis, out, dtype, workers):
     """logsumexp of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOGSUMEXP, x, axis, None, dtype, workers)
+    return small(LOGSUMEXP, x, axis, out, dtype, workers)
 
 
 # Conversions.
@@ -527,7 +538,7 @@ def logsumexp_jvp(cnp.ndarray t not None, cnp.ndarray a not None, cnp.ndarray ls
     return dispatch_gradient(LOGSUMEXP_JVP, t, a, lse, out)
 
 
-cdef object small_gradient(Gradient gradient, g, values, axis, workers):
+cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
     """The gradient of a plain small call, or None where the general path has to look closer."""
     cdef cnp.ndarray first, second, out
     cdef Py_ssize_t n, size
@@ -557,7 +568,14 @@ cdef object small_gradient(Gradient gradient, g, values, axis, workers):
         n = cnp.PyArray_DIM(second, ndim - 1)
     else:
         return None
-    out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(second), dtype)
+    if given is None:
+        out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(second), dtype)
+    elif isinstance(given, cnp.ndarray) and takes_result(<cnp.ndarray>given, first, ndim, dtype) and takes_result(
+        <cnp.ndarray>given, second, ndim, dtype
+    ):
+        out = <cnp.ndarray>given
+    else:
+        return None
     if dtype == cnp.NPY_FLOAT:
         made_nan = run_gradient(
             gradient, <const float*>cnp.PyArray_DATA(first), <const float*>cnp.PyArray_DATA(second), <const float*>NULL,
@@ -571,19 +589,19 @@ cdef object small_gradient(Gradient gradient, g, values, axis, workers):
     return None if made_nan else out
 
 
-def softmax_vjp_small(g, y, axis, workers):
+def softmax_vjp_small(g, y, axis, out, workers):
     """softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(SOFTMAX_VJP, g, y, axis, workers)
+    return small_gradient(SOFTMAX_VJP, g, y, axis, out, workers)
 
 
-def log_softmax_vjp_small(g, logp, axis, workers):
+def log_softmax_vjp_small(g, logp, axis, out, workers):
     """log_softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(LOG_SOFTMAX_VJP, g, logp, axis, workers)
+    return small_gradient(LOG_SOFTMAX_VJP, g, logp, axis, out, workers)
 
 
-def log_softmax_jvp_small(t, logp, axis, workers):
+def log_softmax_jvp_small(t, logp, axis, out, workers):
     """log_softmax_jvp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(LOG_SOFTMAX_JVP, t, logp, axis, workers)
+    return small_gradient(LOG_SOFTMAX_JVP, t, logp, axis, out, workers)
 
 
 # Cross-entropy.
