@@ -161,7 +161,8 @@ def shares(shape: tuple[int, int, int], workers: int) -> list[tuple[slice, slice
     whole = slice(None)
     if outer >= count or inner < 2 * TOGETHER:
         return [(part, whole) for part in ranges(outer, count)]
-    return [(whole, part) for part in ranges(inner, count)]
+    # Kernels of columns read up to 1,024 of them as they lie in memory, and fewer more slowly.
+    return [(whole, part) for part in ranges(inner, min(count, max(workers, inner >> 10)))]
 
 
 def ranges(length: int, count: int) -> list[slice]:
