@@ -37,6 +37,26 @@ def test_it_changes_no_bit(fs, cache, rng, kind, shape):
         assert_same_bits(results[0][0], results[0][1])
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(40, 100), (7, 700), (3, 5_000)])
+def test_it_changes_no_bit_of_a_gradient(fs, cache, rng, kind, shape):
+    g, x = rng.standard_normal((2, *shape)).astype(kind)
+    y, logp = fs.softmax(x, -1), fs.log_softmax(x, -1)
+    for product, values in (
+        (fs.softmax_vjp, y),
+        (fs.log_softmax_vjp, logp),
+        (fs.log_softmax_jvp, logp),
+    ):
+        expected = np.array([product(*row) for row in zip(g, values, strict=True)])
+        for size in SIZES:
+            cache(size)
+            for which in (0, 1):
+                arrays = [g.copy(), values.copy()]
+                product(*arrays, -1, out=arrays[which])
+                assert_same_bits(arrays[which], expected)
+            assert_same_bits(product(g, values, -1), expected)
+
+
 def test_the_environment_overrides_what_the_system_tells(fs):
     assert fs._cache.size("123456") == 123456
     assert fs._cache.size(str(1 << 40)) == fs._cache.LARGEST

@@ -20,7 +20,7 @@ def _alone(function, name, arrays):
 @NAMES
 def test_alone_or_in_a_batch_of_rows(fs, name, dtype, rng):
     function = getattr(fs, name)
-    for n in (*range(1, 20), 31, 32, 33, 63, 64, 65, 100, 256, 1_024, 1_025):
+    for n in (*range(1, 20), 31, 32, 33, 63, 64, 65, 100, 256, 257, 300, 1_024, 1_025):
         for count in (1, 2, 7, 16, 17):
             arrays = backward.arguments(name, rng, (count, n), dtype, -1)
             assert_same_bits(function(*arrays, axis=-1), _alone(function, name, arrays))
@@ -59,7 +59,7 @@ def test_as_a_column_or_as_a_row(fs, name, dtype, rng):
 def test_unusual_rows_among_others(fs, name, dtype, rng):
     """One of them may send its neighbours another way, too."""
     function = getattr(fs, name)
-    for n in (1, 2, 3, 10, 16, 30, 70, 1_100):
+    for n in (1, 2, 3, 10, 16, 30, 70, 300, 1_100):
         for unusual in range(9):
             g, values = backward.arguments(name, rng, (35, n), dtype, -1)
             with np.errstate(over="ignore"):

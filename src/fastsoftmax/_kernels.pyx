@@ -18,6 +18,8 @@ from fastsoftmax.columns cimport reduce_columns
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
 from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply
 from fastsoftmax.gradient_columns cimport gradient_columns
+from fastsoftmax.gradient_groups cimport grouped_gradient_rows, has_grouped_rows
+from fastsoftmax.gradient_overlap cimport has_overlapped_rows, overlapped_gradient_rows
 from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
     value_of,
@@ -444,6 +446,10 @@ cdef int multiply(
     """One gradient over a block whose rows are `stride` elements apart."""
     if stride == 1 and has_short_rows(gradient, <real>0, outer, n):
         return short_gradient_rows(gradient, g, values, out, outer, n, made_nan)
+    if stride == 1 and has_overlapped_rows(gradient, <real>0, outer, n, cache):
+        return overlapped_gradient_rows(gradient, g, values, out, outer, n, made_nan)
+    if stride == 1 and has_grouped_rows(gradient, <real>0, outer, n, cache):
+        return grouped_gradient_rows(gradient, g, values, out, outer, n, made_nan)
     if stride == 1:
         return gradient_rows(gradient, g, values, lse, out, outer, n, made_nan)
     return gradient_columns(gradient, g, values, lse, out, outer, n, inner, stride, made_nan)

@@ -2,8 +2,8 @@
 
 (a) As in short_rows.pxd the rows are transposed into panels, where they are the columns of a strip one vector wide (see
     gradient_strips.pxd), which has the row kernel's bits. A group with an unusual row goes to the row kernel.
-(b) In rows of more than two vectors the transpositions cost more than they save. So they do in the products of softmax, the
-    cheapest, from a few elements of float32 on.
+(b) In rows of more than a vector the transpositions cost more than they save: see gradient_groups.pxd. So they do in the
+    products of softmax, the cheapest, from a few elements on.
 """
 
 from fastsoftmax.columns cimport LANES, smaller
@@ -18,10 +18,12 @@ from fastsoftmax.vector_math cimport real
 cdef inline bint has_short_rows(Gradient gradient, real unused, Py_ssize_t outer, Py_ssize_t n) noexcept nogil:
     """Whether rows (outer, n) are for this file."""
     cdef Py_ssize_t longest = 0
-    if gradient == LOG_SOFTMAX_VJP or gradient == LOG_SOFTMAX_JVP:
-        longest = 2 * lanes(<real>0)
+    if gradient == LOG_SOFTMAX_JVP:
+        longest = lanes(<real>0)
+    elif gradient == LOG_SOFTMAX_VJP:
+        longest = lanes(<real>0) - 1
     elif gradient == SOFTMAX_VJP:
-        longest = 4 if real is float else 16
+        longest = 4 if real is float else 0
     return n <= longest and is_short(<real>0, outer, n)
 
 

@@ -1,0 +1,225 @@
+"""Gradients of rows in groups: what ends a row's sum is done for many rows at once.
+
+(a) As in row_groups.pxd, the rows of a group take each step one after the other, so that none waits for its own reduction.
+    The lanes of their sums are transposed and meet as those of columns do (see gradient_strips.pxd), a row in each lane, and
+    so does what follows from the sums.
+(b) A level-1 cache holds the rows of a group until they are read again.
+(c) exp(logp) is taken as it is. A row with a logp above 0, or a sum that is not finite or near the end of the range, is for
+    the row kernel, before anything of it is written.
+(d) Each number goes through the operations of gradients.pxd in their order, and so has the bits it has there.
+"""
+
+from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums
+from fastsoftmax.gradients cimport (
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, gradient_rows, load_at, step, with_unit,
+)
+from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.short_rows cimport SHORT
+from fastsoftmax.simd cimport (
+    any_at_least, broadcast, from_bits, load, load_partial, maximum, store, store_partial, transpose, vec,
+)
+from fastsoftmax.subnormals cimport out_of_line
+from fastsoftmax.sums cimport BLOCK
+from fastsoftmax.vector_math cimport add_pair, meet, real
+
+cdef enum:
+    LANES = 16  # of float32
+    FEWEST = 3  # rows that are worth it
+    MIDDLE = 256  # elements of a row from which on it has less to gain from its neighbours
+    GROUPED = 2048  # elements of float32 in a group of rows, if more than one
+
+
+cdef inline void add_rest(
+    Gradient gradient, const real* g, const real* values, Py_ssize_t i, Py_ssize_t n, vec[double]* first, vec[double]* second,
+    vec[real]* largest,
+) noexcept nogil:
+    """The end of `sum_of_row`, from i on."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef vec[real] x, v, y, w
+    if i < n:
+        load_at(g, i, n, <real>0, &x)
+        load_at(values, i, n, <real>0, &v)
+        load_at(g, i + width, n, <real>0, &y)
+        load_at(values, i + width, n, <real>0, &w)
+        if gradient != SOFTMAX_VJP:
+            largest[0] = maximum(v, maximum(w, largest[0]))
+        add_products(gradient, column_weights(gradient, v), x, column_weights(gradient, w), y, first, second)
+
+
+cdef inline void sum_of_row(
+    Gradient gradient, const real* g, const real* values, Py_ssize_t n, vec[double]* sum_a, vec[double]* sum_b,
+    vec[real]* largest,
+) noexcept nogil:
+    """The sum of weight * g over one block of a row, a sum in each lane, and the largest logp."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[double] first = broadcast(0.0)
+    cdef vec[double] second = broadcast(0.0)
+    cdef vec[real] v, w
+    cdef vec[real] top = largest[0]
+    cdef vec[real] more = top
+    while i + 2 * width <= n:
+        v = load(values + i)
+        w = load(values + i + width)
+        if gradient != SOFTMAX_VJP:
+            top = maximum(v, top)
+            more = maximum(w, more)
+        v = column_weights(gradient, v)
+        w = column_weights(gradient, w)
+        add_products(gradient, v, load(g + i), w, load(g + i + width), &first, &second)
+        i += 2 * width
+    top = maximum(top, more)
+    add_rest(gradient, g, values, i, n, &first, &second, &top)
+    sum_a[0] = first
+    sum_b[0] = second
+    largest[0] = top
+
+
+cdef inline void add_sums(
+    real unused, Py_ssize_t rows, vec[double]* first, vec[double]* second, vec[double]* sums
+) noexcept nogil:
+    """sums += the sums of the rows, from those of their lanes."""
+    cdef Py_ssize_t width = lanes(<double>0)
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t part = 0
+    cdef Py_ssize_t i
+    while start < rows:
+        for i in range(start, start + width):
+            if i >= rows:
+                first[i] = second[i] = broadcast(0.0)
+            elif real is float:
+                first[i] = first[i] + second[i]
+        transpose(first + start)
+        if real is float:
+            for i in range(4):
+                first[start + i] = first[start + i] + first[start + i + 4]
+            for i in range(2):
+                first[start + i] = first[start + i] + first[start + i + 2]
+            add_pair(&sums[part], &sums[part + 1], first[start] + first[start + 1], broadcast(0.0))
+        else:
+            transpose(second + start)
+            meet(first + start, second + start)
+            add_pair(&sums[part], &sums[part + 1], first[start], second[start])
+        start += width
+        part += 2
+
+
+cdef inline vec[real] result(
+    Gradient gradient, vec[real] x, vec[real] v, vec[real] sum, vec[real] high, vec[real] low
+) noexcept nogil:
+    if gradient == LOG_SOFTMAX_VJP:
+        v = with_unit(column_terms(gradient, v), broadcast(<real>0), high, low)
+    return step(gradient, x, v, sum, False)
+
+
+cdef inline void write_row(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, vec[real] sum, vec[real] high, vec[real] low
+) noexcept nogil:
+    """The elementwise step."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] v
+    while i + width <= n:
+        store(out + i, result(gradient, load(g + i), load(values + i), sum, high, low))
+        i += width
+    if i < n:
+        v = load_partial(values + i, n - i, <real>0)
+        store_partial(out + i, result(gradient, load_partial(g + i, n - i, <real>0), v, sum, high, low), n - i)
+
+
+cdef inline bint any_positive(vec[real] x) noexcept nogil:
+    return any_at_least(x, from_bits(<real>0, 1))
+
+
+cdef inline void gradient_group(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, Py_ssize_t rows, bint* usual
+) noexcept nogil:
+    """One gradient over up to a vector's lanes of rows; tell which of them are usual, and nothing is written of the others."""
+    cdef vec[double] first[LANES]
+    cdef vec[double] second[LANES]
+    cdef vec[double] sums[PARTS]
+    cdef vec[real] largest[LANES]
+    cdef real sum[LANES]
+    cdef real high[LANES]
+    cdef real low[LANES]
+    cdef real unusual[LANES]
+    cdef vec[real] a, b, c, d
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length, row
+    for row in range(PARTS):
+        sums[row] = broadcast(0.0)
+    for row in range(rows):
+        largest[row] = broadcast(<real>0)
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        for row in range(rows):
+            sum_of_row(
+                gradient, g + row * n + start, values + row * n + start, length, &first[row], &second[row], &largest[row]
+            )
+        add_sums(<real>0, rows, <vec[double]*>first, <vec[double]*>second, <vec[double]*>sums)
+        start += length
+    finish_sums(gradient, <const vec[double]*>sums, &a, &b, &c, &d)
+    store(<real*>sum, a)
+    store(<real*>high, b)
+    store(<real*>low, c)
+    store(<real*>unusual, d)
+    for row in range(rows):
+        usual[row] = unusual[row] == 0
+        if gradient != SOFTMAX_VJP:
+            usual[row] &= not any_positive(largest[row])
+    for row in range(rows):
+        if usual[row]:
+            write_row(
+                gradient, g + row * n, values + row * n, out + row * n, n, broadcast(sum[row]), broadcast(high[row]),
+                broadcast(low[row]),
+            )
+
+
+cdef inline bint are_resident(real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache) noexcept nogil:
+    """Whether a cache of so many bytes holds both operands and the result."""
+    return 3 * outer * n * <Py_ssize_t>sizeof(real) <= cache
+
+
+cdef inline bint has_grouped_rows(
+    Gradient gradient, real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache
+) noexcept nogil:
+    """Whether rows (outer, n) are for this file; the last-level cache has so many bytes."""
+    if outer < FEWEST:
+        return False
+    if gradient == LOG_SOFTMAX_VJP or gradient == LOG_SOFTMAX_JVP:
+        return n <= SIGNAL_PERIOD
+    # From memory, only the time of reading and writing by turns counts, and short turns are best.
+    return gradient == SOFTMAX_VJP and n <= (MIDDLE if are_resident(<real>0, outer, n, cache) else SHORT)
+
+
+cdef inline int grouped_gradient_rows(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+) except -1 nogil:
+    """One gradient over rows (outer, n)."""
+    cdef bint usual[LANES]
+    cdef Py_ssize_t size = GROUPED * 4 // <Py_ssize_t>sizeof(real) // n
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t since = 0
+    cdef Py_ssize_t rows, row, at
+    size = 1 if size < 1 else size if size < lanes(<real>0) else lanes(<real>0)
+    while start < outer:
+        rows = outer - start if outer - start < size else size
+        at = start * n
+        if gradient == SOFTMAX_VJP:
+            gradient_group(SOFTMAX_VJP, g + at, values + at, out + at, n, rows, <bint*>usual)
+        elif gradient == LOG_SOFTMAX_VJP:
+            gradient_group(LOG_SOFTMAX_VJP, g + at, values + at, out + at, n, rows, <bint*>usual)
+        else:
+            gradient_group(LOG_SOFTMAX_JVP, g + at, values + at, out + at, n, rows, <bint*>usual)
+        for row in range(rows):
+            if not usual[row]:
+                at = (start + row) * n
+                out_of_line(
+                    gradient_rows[real], gradient, g + at, values + at, <const real*>NULL, out + at, <Py_ssize_t>1, n, made_nan
+                )
+        start += rows
+        since += rows * n
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
+    return 0

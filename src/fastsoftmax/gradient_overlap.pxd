@@ -1,0 +1,125 @@
+"""Gradients of rows of some length: while one is written, the next is summed.
+
+(a) A sum waits for memory beyond the level-1 cache, which still holds what is written. One loop over both hides the wait, and
+    leaves the end of a sum the time of a whole row.
+(b) It has five streams of memory in the place of two and then three. Where g, values and results are more than the
+    last-level cache, that is slower. So it is for softmax of float64, whose sums keep the processor busy, and of longer rows.
+(c) What is unusual (see gradient_groups.pxd) is for the row kernel, here too.
+"""
+
+from fastsoftmax.gradient_groups cimport FEWEST, MIDDLE, add_rest, any_positive, are_resident, result, sum_of_row, write_row
+from fastsoftmax.gradient_strips cimport PARTS, column_weights, finish_sums
+from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, gradient_rows
+from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.simd cimport any_at_least, broadcast, load, maximum, store, vec
+from fastsoftmax.subnormals cimport out_of_line
+from fastsoftmax.sums cimport BLOCK, add_scaled
+from fastsoftmax.vector_math cimport real, total_widely
+
+
+cdef inline void write_and_sum(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, vec[real] sum, vec[real] high, vec[real] low,
+    const real* next_g, const real* next_values, vec[double]* sum_a, vec[double]* sum_b, vec[real]* largest,
+) noexcept nogil:
+    """`write_row` of a block of one row and `sum_of_row` of the same of the next."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[double] first = broadcast(0.0)
+    cdef vec[double] second = broadcast(0.0)
+    cdef vec[real] v, w
+    cdef vec[real] top = largest[0]
+    cdef vec[real] more = top
+    while i + 2 * width <= n:
+        v = load(next_values + i)
+        w = load(next_values + i + width)
+        if gradient != SOFTMAX_VJP:
+            top = maximum(v, top)
+            more = maximum(w, more)
+        v = column_weights(gradient, v)
+        w = column_weights(gradient, w)
+        add_products(gradient, v, load(next_g + i), w, load(next_g + i + width), &first, &second)
+        store(out + i, result(gradient, load(g + i), load(values + i), sum, high, low))
+        store(out + i + width, result(gradient, load(g + i + width), load(values + i + width), sum, high, low))
+        i += 2 * width
+    largest[0] = maximum(top, more)
+    sum_a[0] = first
+    sum_b[0] = second
+    add_rest(gradient, next_g, next_values, i, n, sum_a, sum_b, largest)
+    write_row(gradient, g + i, values + i, out + i, n - i, sum, high, low)
+
+
+cdef inline int overlapped_rows(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+) except -1 nogil:
+    """One gradient over rows (outer, n)."""
+    cdef vec[double] first, second
+    cdef vec[double] sums[PARTS]
+    cdef vec[real] sum, unit_high, unit_low, unusual
+    cdef vec[real] largest = broadcast(<real>0)
+    cdef double high, low, next_high, next_low, block_high, block_low
+    cdef bint usual
+    cdef Py_ssize_t row = -1  # to be written; the next is summed
+    cdef Py_ssize_t since = 0
+    cdef Py_ssize_t start, length, at
+    high = low = 0.0
+    usual = False
+    sum = unit_high = unit_low = broadcast(<real>0)
+    while row < outer:
+        next_high = next_low = 0.0
+        largest = broadcast(<real>0)
+        start = 0
+        while start < n:
+            length = n - start if n - start < BLOCK else BLOCK
+            at = row * n + start
+            if usual and row + 1 < outer:
+                write_and_sum(
+                    gradient, g + at, values + at, out + at, length, sum, unit_high, unit_low, g + at + n, values + at + n,
+                    &first, &second, &largest,
+                )
+            elif usual:
+                write_row(gradient, g + at, values + at, out + at, length, sum, unit_high, unit_low)
+            elif row + 1 < outer:
+                sum_of_row(gradient, g + at + n, values + at + n, length, &first, &second, &largest)
+            if row + 1 < outer:
+                total_widely(<real>0, first, second, &block_high, &block_low)
+                add_scaled(&next_high, &next_low, 1.0, block_high, block_low, 1.0)
+            start += length
+        if row >= 0 and not usual:
+            out_of_line(
+                gradient_rows[real], gradient, g + row * n, values + row * n, <const real*>NULL, out + row * n, <Py_ssize_t>1, n,
+                made_nan,
+            )
+        sums[0] = sums[2] = broadcast(next_high)
+        sums[1] = sums[3] = broadcast(next_low)
+        finish_sums(gradient, <const vec[double]*>sums, &sum, &unit_high, &unit_low, &unusual)
+        usual = not any_at_least(unusual, <real>1)
+        if gradient != SOFTMAX_VJP:
+            usual &= not any_positive(largest)
+        row += 1
+        since += n
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
+    return 0
+
+
+cdef inline bint has_overlapped_rows(
+    Gradient gradient, real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache
+) noexcept nogil:
+    """Whether rows (outer, n) are for this file; the last-level cache has so many bytes."""
+    if outer < FEWEST or not MIDDLE < n <= SIGNAL_PERIOD or not are_resident(<real>0, outer, n, cache):
+        return False
+    if gradient == SOFTMAX_VJP:
+        return sizeof(real) == sizeof(float) and n <= BLOCK
+    return gradient == LOG_SOFTMAX_VJP or gradient == LOG_SOFTMAX_JVP
+
+
+cdef inline int overlapped_gradient_rows(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+) except -1 nogil:
+    """One gradient over rows (outer, n)."""
+    if gradient == SOFTMAX_VJP:
+        return overlapped_rows(SOFTMAX_VJP, g, values, out, outer, n, made_nan)
+    if gradient == LOG_SOFTMAX_VJP:
+        return overlapped_rows(LOG_SOFTMAX_VJP, g, values, out, outer, n, made_nan)
+    return overlapped_rows(LOG_SOFTMAX_JVP, g, values, out, outer, n, made_nan)
