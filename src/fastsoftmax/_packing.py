@@ -12,7 +12,7 @@
     is read before it is written.
 (e) Ctrl-C is heard between boxes, and between pieces of a copy that is larger than any box.
 (f) Workers share boxes, each with scratch of its own, or parts of an array that is a block. A
-    single slice is for one worker: `_call` is the place where it could be cut into pieces.
+    single slice is packed by one of them, and then shared by ranges if its kernel can do that.
 (g) Casts inside are silent: an overflow or a loss of digits on the way to the asked dtype is that
     dtype's nature.
 """
@@ -227,6 +227,12 @@ def _call(
     kernel: Kernel, blocks: Sequence[Array], shape: tuple[int, int, int], workers: int
 ) -> bool:
     """Call the kernel on blocks of this shape, shared out among the workers."""
+    if workers > 1 and shape[::2] == (1, 1):
+        from . import _shared_row
+
+        if _shared_row.takes(kernel, blocks):
+            return _shared_row.call(kernel, blocks[0], blocks[1], workers)
+        return kernel(*blocks)
     parts = shares(shape, workers) if workers > 1 else []
     if len(parts) < 2:
         return kernel(*blocks)
@@ -267,14 +273,14 @@ def _run_boxes(
     x = x.transpose(order.axes)
     arrays = [array.transpose(order.axes) for array in arrays]
     full = [array for role, array in zip(roles, arrays, strict=True) if role in "io"]
-    if (
+    shape = block_shape(order, x.shape)
+    if shape[::2] == (1, 1) or (
         through is None
         and not rows
         and not consumed
         and all(fits(array, taken_as(array.dtype, kernel, dtype)) for array in full)
     ):
-        shape = block_shape(order, x.shape)
-        return _run_box(kernel, roles, arrays, shape, dtype, None, False, {}, workers)
+        return _run_box(kernel, roles, arrays, shape, dtype, through, consumed, {}, workers)
 
     def work(parts: Iterable[tuple[Any, ...]]) -> bool:
         invalid = False
@@ -286,7 +292,7 @@ def _run_boxes(
         return invalid
 
     parts = boxes(order, x.shape, SMALL_BOX if rows else BOX)
-    if workers == 1 or block_shape(order, x.shape)[::2] == (1, 1):
+    if workers == 1:
         return work(parts)
     from ._sharing import share
 
