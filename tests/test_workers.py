@@ -31,7 +31,7 @@ def modules(fs):
 
 
 @pytest.fixture
-def shared(fs, monkeypatch, request):
+def shared(fs, monkeypatch):
     """A machine of four processors, and a list that grows with each call that was shared.
 
     Calls of more than 1 MiB are shared.
@@ -42,7 +42,6 @@ def shared(fs, monkeypatch, request):
         module = __import__(f"{fs.__name__}.{name}", fromlist=[name])
         monkeypatch.setattr(module, "ALONE", 1 << 20)
     kernels.set_alone(1 << 20)
-    request.addfinalizer(lambda: kernels.set_alone(workers.ALONE))
     calls = []
     run = sharing._Shared.run
 
@@ -53,7 +52,8 @@ def shared(fs, monkeypatch, request):
     monkeypatch.setattr(sharing, "cpu_count", lambda: 4)
     monkeypatch.setattr(sharing, "_executors", {})
     monkeypatch.setattr(sharing._Shared, "run", noted)
-    return calls
+    yield calls
+    kernels.set_alone(workers.ALONE)
 
 
 def both(result):

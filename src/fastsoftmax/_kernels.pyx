@@ -14,7 +14,7 @@ from libc.stdint cimport uint16_t
 from libc.stdlib cimport free
 from libc.string cimport strcmp, strrchr
 
-from fastsoftmax.columns cimport reduce_columns
+from fastsoftmax.column_strips cimport is_bundled, reduce_strips
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
 from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply
 from fastsoftmax.gradient_columns cimport gradient_columns
@@ -36,6 +36,7 @@ from fastsoftmax.shared_row cimport (
     BLOCK_NUMBERS, ROW_NUMBERS, BlockSum, Row, log_softmax_of_blocks, merge_blocks, needs_shift, softmax_of_blocks,
     sum_blocks,
 )
+from fastsoftmax.short_columns cimport are_short, reduce_short_columns
 from fastsoftmax.short_gradients cimport has_short_rows, short_gradient_rows
 from fastsoftmax.short_rows cimport SHORTER, is_short, reduce_short_rows
 from fastsoftmax.states cimport (
@@ -167,6 +168,16 @@ cdef inline int reduce_any_rows(
     return reduce_rows(operation, x, y, outer, n, past_caches, made_nan)
 
 
+cdef inline int reduce_any_columns(
+    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    bint* made_nan,
+) except -1 nogil:
+    """Columns, by whichever kernel is faster."""
+    if are_short(n, inner) and not is_bundled(<real>0, n, inner, stride):
+        return reduce_short_columns(operation, x, y, outer, n, inner, stride, made_nan)
+    return reduce_strips(operation, x, y, outer, n, inner, stride, made_nan)
+
+
 cdef int reduce(
     Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
     bint past_caches, bint* made_nan,
@@ -174,7 +185,7 @@ cdef int reduce(
     """One operation over a block whose rows are `stride` elements apart."""
     if stride == 1:
         return reduce_any_rows(operation, x, y, outer, n, past_caches, made_nan)
-    return reduce_columns(operation, x, y, outer, n, inner, stride, made_nan)
+    return reduce_any_columns(operation, x, y, outer, n, inner, stride, made_nan)
 
 
 cdef int reduce_halves(

@@ -1,5 +1,7 @@
 """Columns: the reduced axis is not the last, so neighbouring columns share a vector.
 
+This is the careful kernel for columns of any kind; usual ones are for column_strips.pxd and short_columns.pxd.
+
 (a) A tile is PANELS vectors of neighbouring columns. Up to BLOCK rows of it are copied into panels, one for each vector,
     which are contiguous and stay in the level-2 cache. Reading the array itself again would collapse at strides of a
     power of two, where all rows of a tile compete for the same few lines of the caches.
@@ -195,6 +197,18 @@ cdef inline void sum_panel(
     cdef vec[real] values, terms, high, low
     cdef Py_ssize_t lane, i
     ties[0] = zero
+    if real is float:
+        if rows <= width and not beside_maximum:  # one term in each lane: an empty sum would give it back
+            for lane in range(rows):
+                terms = exponential_term(load(panel + lane * width), floor, magic)
+                if kept != NULL:
+                    store(kept + lane * width, terms)
+                firsts[lane] = widen_low(terms)
+                seconds[lane] = widen_high(terms)
+            meet_lanes(<real>0, firsts, seconds, rows)
+            first[0] = firsts[0]
+            second[0] = seconds[0]
+            return
     for lane in range(smaller(rows, width)):
         high = empty_sum(<real>0)
         low = zero
