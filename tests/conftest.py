@@ -28,6 +28,14 @@ for profile, examples in (("quick", 60), ("thorough", 1_000)):
 hypothesis.settings.load_profile("quick")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """What is imported by name in a test is of its target, whatever other tests looked at."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if parameters.get("target") in targets.runnable():
+        targets.activate(parameters["target"])
+
+
 def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "error")
     config.stash[WORST] = {}

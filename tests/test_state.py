@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pytest
-import targets
 from formats import assert_same_bits
 
 inf, nan = np.inf, np.nan
@@ -237,8 +236,7 @@ def test_merging(fs):
 @pytest.mark.parametrize(
     "duplicate", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
 )
-def test_copies_stand_alone(fs, target, duplicate):
-    targets.activate(target)  # pickles find classes by name, and other tests look at other targets
+def test_copies_stand_alone(fs, duplicate):
     state = filled(fs, X, axis=1)
     other = duplicate(state)
     expected = state.logsumexp()
@@ -294,7 +292,6 @@ def test_a_state_for_each_thread(fs):
         assert_same_bits(state.logsumexp(), fs.logsumexp(row))
 
 
-def test_the_memory_of_a_state_does_not_grow(fs, target):
-    targets.activate(target)
+def test_the_memory_of_a_state_does_not_grow(fs):
     sizes = [len(pickle.dumps(filled(fs, np.zeros((n, 100)), axis=0))) for n in (1, 10_000)]
     assert sizes[1] - sizes[0] < 10 and sizes[0] < 100 * 72 + 1_000
