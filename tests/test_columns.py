@@ -105,3 +105,16 @@ def test_blocks_that_are_all_masked_or_far_below_in_long_columns(fs, name, dtype
         x[:, :1_024, 1] = -np.inf
         x[:, 2_048:, 2] -= 60
         _check(getattr(fs, name), name, x)
+
+
+def test_results_of_very_long_columns_below_the_smallest_normal_number(fs):
+    """So many share the sum that an element not far below the largest has such a result."""
+    n = 1 << 24
+    x = np.zeros((n, 2), np.float32)
+    x[:200] = -np.linspace(70.7, 70.99, 200)[:, np.newaxis]
+    result = fs.softmax(x, axis=0)
+    exact = np.exp(x[:200, 0].astype(float)) / ((n - 200) + np.exp(x[:200, 0].astype(float)).sum())
+    assert exact.min() < np.finfo(np.float32).tiny
+    smallest = np.finfo(np.float32).smallest_subnormal
+    assert (abs(result[:200, 0] - exact) <= smallest).all()
+    assert_same_bits(result[:, 0], fs.softmax(x[:, 0].copy()))

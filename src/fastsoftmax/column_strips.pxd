@@ -14,7 +14,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc
 
 from fastsoftmax.columns cimport reduce_columns, smaller
-from fastsoftmax.row_groups cimport plain_depth
+from fastsoftmax.row_groups cimport LONGEST_PLAIN, plain_depth
 from fastsoftmax.rows cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
 from fastsoftmax.short_columns cimport SHORT_COLUMN
 from fastsoftmax.short_rows cimport one_where_unusual
@@ -276,7 +276,7 @@ cdef inline int reduce_strip(
     if not usual[0]:
         return 0
     if operation == SOFTMAX:
-        plain = all_plain(largest, smallest, count)
+        plain = n <= LONGEST_PLAIN and all_plain(largest, smallest, count)
         usual[0] = plain or x != y
         if not usual[0]:
             return 0

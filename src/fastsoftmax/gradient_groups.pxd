@@ -46,6 +46,19 @@ cdef inline void add_rest(
         add_products(gradient, column_weights(gradient, v), x, column_weights(gradient, w), y, first, second)
 
 
+cdef inline void add_two(
+    Gradient gradient, const real* g, const real* values, vec[double]* first, vec[double]* second, vec[real]* top, vec[real]* more
+) noexcept nogil:
+    """(first, second) += weight * g of two vectors, and the largest logp of each."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef vec[real] v = load(values)
+    cdef vec[real] w = load(values + width)
+    if gradient != SOFTMAX_VJP:
+        top[0] = maximum(v, top[0])
+        more[0] = maximum(w, more[0])
+    add_products(gradient, column_weights(gradient, v), load(g), column_weights(gradient, w), load(g + width), first, second)
+
+
 cdef inline void sum_of_row(
     Gradient gradient, const real* g, const real* values, Py_ssize_t n, vec[double]* sum_a, vec[double]* sum_b,
     vec[real]* largest,
@@ -55,18 +68,10 @@ cdef inline void sum_of_row(
     cdef Py_ssize_t i = 0
     cdef vec[double] first = broadcast(0.0)
     cdef vec[double] second = broadcast(0.0)
-    cdef vec[real] v, w
     cdef vec[real] top = largest[0]
     cdef vec[real] more = top
     while i + 2 * width <= n:
-        v = load(values + i)
-        w = load(values + i + width)
-        if gradient != SOFTMAX_VJP:
-            top = maximum(v, top)
-            more = maximum(w, more)
-        v = column_weights(gradient, v)
-        w = column_weights(gradient, w)
-        add_products(gradient, v, load(g + i), w, load(g + i + width), &first, &second)
+        add_two(gradient, g + i, values + i, &first, &second, &top, &more)
         i += 2 * width
     top = maximum(top, more)
     add_rest(gradient, g, values, i, n, &first, &second, &top)

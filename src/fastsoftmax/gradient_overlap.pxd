@@ -7,9 +7,11 @@
 (c) What is unusual (see gradient_groups.pxd) is for the row kernel, here too.
 """
 
-from fastsoftmax.gradient_groups cimport FEWEST, MIDDLE, add_rest, any_positive, are_resident, result, sum_of_row, write_row
-from fastsoftmax.gradient_strips cimport PARTS, column_weights, finish_sums
-from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, gradient_rows
+from fastsoftmax.gradient_groups cimport (
+    FEWEST, MIDDLE, add_rest, add_two, any_positive, are_resident, result, sum_of_row, write_row,
+)
+from fastsoftmax.gradient_strips cimport PARTS, finish_sums
+from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport any_at_least, broadcast, load, maximum, store, vec
 from fastsoftmax.subnormals cimport out_of_line
@@ -26,18 +28,10 @@ cdef inline void write_and_sum(
     cdef Py_ssize_t i = 0
     cdef vec[double] first = broadcast(0.0)
     cdef vec[double] second = broadcast(0.0)
-    cdef vec[real] v, w
     cdef vec[real] top = largest[0]
     cdef vec[real] more = top
     while i + 2 * width <= n:
-        v = load(next_values + i)
-        w = load(next_values + i + width)
-        if gradient != SOFTMAX_VJP:
-            top = maximum(v, top)
-            more = maximum(w, more)
-        v = column_weights(gradient, v)
-        w = column_weights(gradient, w)
-        add_products(gradient, v, load(next_g + i), w, load(next_g + i + width), &first, &second)
+        add_two(gradient, next_g + i, next_values + i, &first, &second, &top, &more)
         store(out + i, result(gradient, load(g + i), load(values + i), sum, high, low))
         store(out + i + width, result(gradient, load(g + i + width), load(values + i + width), sum, high, low))
         i += 2 * width

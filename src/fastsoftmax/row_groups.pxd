@@ -31,12 +31,13 @@ from fastsoftmax.vector_math cimport (
 cdef enum:
     LANES = 16  # of float32
     FEWEST = 3  # rows that are worth it
+    LONGEST_PLAIN = 8388608  # elements of a plain row or column; `_cache.LARGEST` keeps rows within it
     RESIDENT_SHARE = 4  # rows and their results together in half of the last-level cache are read again without recomputing
     GROUPED = 4096  # elements of the rows of a group, at least one: a level-1 cache holds them and their results
 
 
 cdef inline real plain_depth(real unused) noexcept nogil:
-    """With it e^(x - max) over the sum of 2^23 of them is above the smallest normal number."""
+    """With it e^(x - max) over the sum of LONGEST_PLAIN of them is above the smallest normal number."""
     return <real>71.0 if real is float else <real>690.0
 
 
@@ -68,8 +69,13 @@ cdef inline void find_extremes(const real* x, Py_ssize_t n, real* largest, real*
     smallest[0] = -reduce_max(broadcast(<real>0) - minimum(low_a, low_b))
 
 
+cdef inline bint is_ordinary(real largest) noexcept nogil:
+    """Whether a row with this largest element, which is finite, needs no shift."""
+    return -shift_limit(<real>0) <= largest <= shift_limit(<real>0)
+
+
 cdef inline bint is_plain(real largest, real smallest) noexcept nogil:
-    return -shift_limit(<real>0) <= largest <= shift_limit(<real>0) and smallest >= largest - plain_depth(<real>0)
+    return is_ordinary(largest) and smallest >= largest - plain_depth(<real>0)
 
 
 cdef inline vec[real] term(bint plain, vec[real] x, vec[real] floor, vec[real] magic) noexcept nogil:
@@ -171,11 +177,6 @@ cdef inline void softmax_group(
                 fill(y + row * n, n, <real>NAN)
             else:
                 scale_terms(y + row * n, n, <real>1, broadcast(divisors[row]), broadcast(rests[row]))
-
-
-cdef inline bint is_ordinary(real largest) noexcept nogil:
-    """Whether a row with this largest element is for `log_group`."""
-    return -shift_limit(<real>0) <= largest <= shift_limit(<real>0)
 
 
 cdef inline void log_group(
