@@ -100,6 +100,41 @@ def test_sample_weights_count_rows(fs, rng):
                 np.testing.assert_allclose(loss, expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("rows", [1, 63, 65, 200])
+def test_a_plain_call_gives_the_bits_of_one_with_options(fs, dtype, rows, reduction, rng):
+    """It takes a short cut; class weights of 1 change nothing and do not."""
+    x = rng.standard_normal((rows, 10)).astype(dtype)
+    labels = rng.integers(0, 10, rows)
+    loss, grad = fs.cross_entropy_value_and_grad(x, labels, weight=np.ones(10), reduction=reduction)
+    out = np.full_like(x, 7)
+    for given in (None, out):
+        result = fs.cross_entropy_value_and_grad(x, labels, reduction=reduction, out=given)
+        assert_same_bits(result[0], loss)
+        assert_same_bits(result[1], grad)
+    assert_same_bits(fs.cross_entropy(x, labels, reduction=reduction), loss)
+
+
+def test_a_label_out_of_range_in_the_last_row_leaves_out_alone(fs, dtype, rng):
+    x = rng.standard_normal((500, 10)).astype(dtype)
+    labels = np.zeros(500, int)
+    labels[-1] = 10
+    out = np.full_like(x, 7)
+    with pytest.raises(ValueError, match="10"):
+        fs.cross_entropy_value_and_grad(x, labels, out=out)
+    assert (out == 7).all()
+
+
+def test_out_may_lie_where_the_labels_are(fs, rng):
+    x = rng.standard_normal((100, 4))
+    labels = rng.integers(0, 4, 100)
+    expected = fs.cross_entropy_value_and_grad(x, labels)[1]
+    memory = np.zeros(400, np.int64)
+    memory[:100] = labels
+    out = memory.view(np.float64).reshape(100, 4)
+    assert_same_bits(fs.cross_entropy_value_and_grad(x, memory[:100], out=out)[1], expected)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [(5,), (2, 5), (40, 5), (3, 20_000), (9_000, 5)])
 def test_out_is_returned_and_may_be_the_logits(fs, dtype, shape, reduction, rng):

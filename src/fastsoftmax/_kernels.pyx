@@ -11,7 +11,7 @@
 
 cimport numpy as cnp
 from libc.stdint cimport uint16_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport strcmp, strrchr
 
 from fastsoftmax.column_strips cimport is_bundled, reduce_strips
@@ -71,7 +71,7 @@ cdef extern from "stop.hpp":
 
 cdef enum:
     SMALL = 1048576  # elements up to which a plain call takes the short cut
-    LABELLED = 64  # rows whose labels are checked before the kernel takes them
+    LABELLED = 64  # rows that the short cut gives to the kernel at a time
     BRIEF = 8192  # elements up to which it does not let other threads run meanwhile
 
 
@@ -309,13 +309,18 @@ cdef object small_halves(
     return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
 
 
+cdef inline bint are_apart(cnp.ndarray x, cnp.ndarray out) noexcept:
+    """Whether two contiguous arrays share no memory."""
+    cdef const char* first = <const char*>cnp.PyArray_DATA(x)
+    cdef const char* second = <const char*>cnp.PyArray_DATA(out)
+    return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(out) <= first
+
+
 cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int ndim, int dtype) noexcept:
     """Whether out is plain, of this dtype, the shape of x in its first axes, and apart from it.
 
     Apart, because x is read again if there is a warning.
     """
-    cdef const char* first = <const char*>cnp.PyArray_DATA(x)
-    cdef const char* second = <const char*>cnp.PyArray_DATA(out)
     cdef int i
     if type(out) is not cnp.ndarray or not PyArray_ISCARRAY(out) or cnp.PyArray_TYPE(out) != dtype:
         return False
@@ -324,7 +329,7 @@ cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int ndim, int dtype) noex
     for i in range(ndim):
         if cnp.PyArray_DIM(out, i) != cnp.PyArray_DIM(x, i):
             return False
-    return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(out) <= first
+    return are_apart(x, out)
 
 
 cdef inline bint may_be_shared(Py_ssize_t size, int dtype, workers):
@@ -565,7 +570,7 @@ cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
     cdef cnp.ndarray first, second, out
     cdef Py_ssize_t n, size
     cdef int ndim, dtype, i
-    cdef bint made_nan
+    cdef bint of_halves, made_nan
     if type(g) is not cnp.ndarray or type(values) is not cnp.ndarray:
         return None
     first = <cnp.ndarray>g
@@ -575,7 +580,8 @@ cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
     dtype = cnp.PyArray_TYPE(second)
     if ndim == 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(first) or not PyArray_ISCARRAY_RO(second):
         return None
-    if (dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE) or cnp.PyArray_TYPE(first) != dtype:
+    of_halves = dtype == cnp.NPY_FLOAT16 or is_bfloat16(second)
+    if not (dtype == cnp.NPY_FLOAT or dtype == cnp.NPY_DOUBLE or of_halves) or cnp.PyArray_TYPE(first) != dtype:
         return None
     if may_be_shared(size, dtype, workers):
         return None
@@ -603,6 +609,8 @@ cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
             gradient, <const float*>cnp.PyArray_DATA(first), <const float*>cnp.PyArray_DATA(second), <const float*>NULL,
             <float*>cnp.PyArray_DATA(out), size // n, n, 1, 1,
         )
+    elif of_halves:
+        made_nan = run_gradient_of_halves(gradient, first, second, out, size // n, n, 1, 1)
     else:
         made_nan = run_gradient(
             gradient, <const double*>cnp.PyArray_DATA(first), <const double*>cnp.PyArray_DATA(second), <const double*>NULL,
@@ -673,6 +681,17 @@ cdef int add_rows_of_halves(const Rows* rows, Py_ssize_t count, Operand logits, 
     return 0
 
 
+cdef int add_any_rows(
+    const Rows* rows, Py_ssize_t count, int dtype, Operand logits, Operand grad, bint* made_nan
+) except -1 nogil:
+    """The same for each dtype that is computed in, however it is stored."""
+    if dtype == cnp.NPY_DOUBLE:
+        return add_rows(rows, 0, count, <const double*>logits.data, <double*>grad.data, made_nan)
+    if logits.storage == FLOAT32 and grad.storage == FLOAT32:
+        return add_rows(rows, 0, count, <const float*>logits.data, <float*>grad.data, made_nan)
+    return add_rows_of_halves(rows, count, logits, grad, made_nan)
+
+
 cdef int check_vector(cnp.ndarray x, int dtype, Py_ssize_t rows) except -1:
     if not PyArray_ISCARRAY_RO(x) or cnp.PyArray_TYPE(x) != dtype or cnp.PyArray_NDIM(x) != 1 or cnp.PyArray_DIM(x, 0) != rows:
         raise ValueError("a coefficient of each row is due, contiguous")
@@ -724,19 +743,13 @@ def cross_entropy(
     all_rows.at_target = <const double*>cnp.PyArray_DATA(at_target)
     all_rows.total = <const double*>cnp.PyArray_DATA(total)
     all_rows.losses = <double*>cnp.PyArray_DATA(losses)
-    cdef void* x = cnp.PyArray_DATA(logits)
-    cdef void* gradient = <void*>NULL if grad is None else cnp.PyArray_DATA(grad)
     cdef Operand first = operand_of(logits, False)
     cdef Operand second = first if grad is None else operand_of(grad, False)
     cdef bint made_nan = False
-    second.data = <char*>gradient
+    if grad is None:
+        second.data = NULL
     with nogil:
-        if dtype == cnp.NPY_DOUBLE:
-            add_rows(&all_rows, 0, rows, <const double*>x, <double*>gradient, &made_nan)
-        elif first.storage == FLOAT32 and second.storage == FLOAT32:
-            add_rows(&all_rows, 0, rows, <const float*>x, <float*>gradient, &made_nan)
-        else:
-            add_rows_of_halves(&all_rows, rows, first, second, &made_nan)
+        add_any_rows(&all_rows, rows, dtype, first, second, &made_nan)
     return made_nan
 
 
@@ -767,112 +780,149 @@ cdef inline long long label_at(const void* labels, int dtype, Py_ssize_t i) noex
     return -1
 
 
-cdef inline int labelled_rows(
-    const real* x, Py_ssize_t rows, Py_ssize_t n, const void* labels, int labels_dtype, double coefficient,
-    real* losses, double* high, double* low, real* grad, bint* invalid,
+cdef int labelled_rows(
+    Py_ssize_t count, Py_ssize_t n, const long long* labels, double coefficient, int dtype, Operand logits, Operand grad,
+    void* losses, double* high, double* low, bint* made_nan,
 ) except -1 nogil:
-    """Losses, to losses or else summed, and gradients. Each label is read once; invalid if one is out of range."""
-    cdef long long checked[LABELLED]
+    """Losses, to losses or else summed, and gradients of rows with one coefficient. Stops where a nan is made."""
     cdef double coefficients[LABELLED]
     cdef double piece[LABELLED]
+    cdef Py_ssize_t logits_step = LABELLED * n * (8 if dtype == cnp.NPY_DOUBLE else 4 if logits.storage == FLOAT32 else 2)
+    cdef Py_ssize_t grad_step = LABELLED * n * (8 if dtype == cnp.NPY_DOUBLE else 4 if grad.storage == FLOAT32 else 2)
     cdef Py_ssize_t start = 0
-    cdef Py_ssize_t count, i
-    for i in range(rows if rows < LABELLED else LABELLED):
+    cdef Py_ssize_t length, i
+    cdef Rows rows
+    rows.n = n
+    rows.dense = NULL
+    rows.dense_stride = 0
+    rows.at_target = coefficients
+    rows.total = coefficients
+    rows.losses = piece
+    for i in range(count if count < LABELLED else LABELLED):
         coefficients[i] = coefficient
-    while start < rows:
-        count = rows - start if rows - start < LABELLED else LABELLED
-        for i in range(count):
-            checked[i] = label_at(labels, labels_dtype, start + i)
-            if not 0 <= checked[i] < n:
-                invalid[0] = True
-                return 0
-        cross_entropy_rows(
-            x + start * n, count, n, <const long long*>checked, <const real*>NULL, 0, <const double*>coefficients,
-            <const double*>coefficients, <double*>piece, <real*>NULL if grad == NULL else grad + start * n, invalid,
-        )
+    while start < count and not made_nan[0]:
+        length = count - start if count - start < LABELLED else LABELLED
+        rows.labels = labels + start
+        add_any_rows(&rows, length, dtype, logits, grad, made_nan)
         if losses == NULL:
-            add_losses(<const double*>piece, count, high, low)
+            add_losses(<const double*>piece, length, high, low)
+        elif dtype == cnp.NPY_DOUBLE:
+            for i in range(length):
+                (<double*>losses)[start + i] = piece[i]
         else:
-            for i in range(count):
-                losses[start + i] = <real>piece[i]
-        start += count
+            for i in range(length):
+                (<float*>losses)[start + i] = <float>piece[i]
+        start += length
+        logits.data += logits_step
+        if grad.data != NULL:
+            grad.data += grad_step
     return 0
 
 
-cdef object small_cross_entropy(
-    const real* x, cnp.ndarray logits, const void* labels, int labels_dtype, int reduction, bint with_grad
-):
-    """Loss and gradient of a plain small call, or None if a label is out of range or a nan would be made."""
+cdef object small_cross_entropy(cnp.ndarray logits, const long long* labels, int reduction, cnp.ndarray grad):
+    """Loss and, with grad, gradient of a plain small call with checked labels, or None if a nan would be made."""
     cdef int ndim = cnp.PyArray_NDIM(logits)
     cdef Py_ssize_t n = cnp.PyArray_DIM(logits, ndim - 1)
     cdef Py_ssize_t rows = 1 if ndim == 1 else cnp.PyArray_DIM(logits, 0)
-    cdef int dtype = cnp.PyArray_TYPE(logits)
+    cdef int dtype = computed_in(logits)
     cdef double coefficient = 1.0 / <double>rows if reduction == 1 else 1.0
     cdef double high = 0.0
     cdef double low = 0.0
-    cdef bint invalid = False
-    cdef cnp.ndarray grad = None
+    cdef bint made_nan = False
     cdef cnp.ndarray losses = None
-    cdef real* grad_data = NULL
-    cdef real* losses_data = NULL
-    cdef real loss
-    if with_grad:
-        grad = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(logits), dtype)
-        grad_data = <real*>cnp.PyArray_DATA(grad)
+    cdef void* losses_data = NULL
+    cdef Operand first = operand_of(logits, False)
+    cdef Operand second = first
+    cdef double loss
+    cdef float single_loss
+    if grad is None:
+        second.data = NULL
+    else:
+        second = operand_of(grad, False)
     if reduction == 0 and ndim == 2:
         losses = <cnp.ndarray>cnp.PyArray_SimpleNew(1, cnp.PyArray_DIMS(logits), dtype)
-        losses_data = <real*>cnp.PyArray_DATA(losses)
+        losses_data = cnp.PyArray_DATA(losses)
     if rows * n <= BRIEF:
-        labelled_rows(x, rows, n, labels, labels_dtype, coefficient, losses_data, &high, &low, grad_data, &invalid)
+        labelled_rows(rows, n, labels, coefficient, dtype, first, second, losses_data, &high, &low, &made_nan)
     else:
         with nogil:
-            labelled_rows(x, rows, n, labels, labels_dtype, coefficient, losses_data, &high, &low, grad_data, &invalid)
-    if invalid:
+            labelled_rows(rows, n, labels, coefficient, dtype, first, second, losses_data, &high, &low, &made_nan)
+    if made_nan:
         return None
-    loss = <real>value_of(high, low)
-    value = losses if losses is not None else PyArray_Scalar(&loss, PyArray_DescrFromType(dtype), None)
-    return (value, grad) if with_grad else value
+    loss = value_of(high, low)
+    single_loss = <float>loss
+    if losses is not None:
+        value = losses
+    elif dtype == cnp.NPY_DOUBLE:
+        value = PyArray_Scalar(&loss, PyArray_DescrFromType(dtype), None)
+    else:
+        value = PyArray_Scalar(&single_loss, PyArray_DescrFromType(dtype), None)
+    return value if grad is None else (value, grad)
 
 
-def cross_entropy_small(logits, targets, int reduction, bint with_grad, workers):
+def cross_entropy_small(logits, targets, int reduction, bint with_grad, out, workers):
     """Cross-entropy of plain small logits (n,) or (rows, n) with integer targets and no option, or None for any other call.
 
-    The reduction is 0 for none, 1 for the mean, 2 for the sum. Returns the loss, or (loss, gradient).
+    The reduction is 0 for none, 1 for the mean, 2 for the sum. Returns the loss, or (loss, gradient). The labels are copied
+    and checked before anything is written.
     """
-    cdef cnp.ndarray x, labels
-    cdef long long label
+    cdef cnp.ndarray x
+    cdef cnp.ndarray labels = None
+    cdef cnp.ndarray grad = None
+    cdef long long few[LABELLED]
+    cdef long long* checked = few
+    cdef const void* given
+    cdef Py_ssize_t n, rows, i
     cdef int ndim, dtype
     if type(logits) is not cnp.ndarray:
         return None
     x = <cnp.ndarray>logits
     ndim = cnp.PyArray_NDIM(x)
-    dtype = cnp.PyArray_TYPE(x)
+    dtype = computed_in(x)
     if not (ndim == 1 or ndim == 2) or not 0 < cnp.PyArray_SIZE(x) <= SMALL or not PyArray_ISCARRAY_RO(x):
         return None
     if dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE:
         return None
     if may_be_shared(cnp.PyArray_SIZE(x), dtype, workers):
         return None
+    n = cnp.PyArray_DIM(x, ndim - 1)
+    rows = 1 if ndim == 1 else cnp.PyArray_DIM(x, 0)
     if ndim == 1 and type(targets) is int:
-        label = targets if -1 <= targets < cnp.PyArray_DIM(x, 0) else -1
-        if dtype == cnp.NPY_FLOAT:
-            return small_cross_entropy(<const float*>cnp.PyArray_DATA(x), x, &label, cnp.NPY_INT64, reduction, with_grad)
-        return small_cross_entropy(<const double*>cnp.PyArray_DATA(x), x, &label, cnp.NPY_INT64, reduction, with_grad)
-    if type(targets) is not cnp.ndarray:
+        if not 0 <= targets < n:
+            return None
+        few[0] = targets
+    elif type(targets) is cnp.ndarray:
+        labels = <cnp.ndarray>targets
+        if (
+            cnp.PyArray_NDIM(labels) != ndim - 1 or not cnp.PyArray_ISINTEGER(labels) or not PyArray_ISCARRAY_RO(labels)
+            or (ndim == 2 and cnp.PyArray_DIM(labels, 0) != rows)
+        ):
+            return None
+    else:
         return None
-    labels = <cnp.ndarray>targets
-    if (
-        cnp.PyArray_NDIM(labels) != ndim - 1 or not cnp.PyArray_ISINTEGER(labels) or not PyArray_ISCARRAY_RO(labels)
-        or (ndim == 2 and cnp.PyArray_DIM(labels, 0) != cnp.PyArray_DIM(x, 0))
-    ):
-        return None
-    if dtype == cnp.NPY_FLOAT:
-        return small_cross_entropy(
-            <const float*>cnp.PyArray_DATA(x), x, cnp.PyArray_DATA(labels), cnp.PyArray_TYPE(labels), reduction, with_grad
-        )
-    return small_cross_entropy(
-        <const double*>cnp.PyArray_DATA(x), x, cnp.PyArray_DATA(labels), cnp.PyArray_TYPE(labels), reduction, with_grad
-    )
+    if out is not None:
+        if not isinstance(out, cnp.ndarray) or not takes_result(<cnp.ndarray>out, x, ndim, cnp.PyArray_TYPE(x)):
+            return None
+        if labels is not None and not are_apart(<cnp.ndarray>out, labels):
+            return None
+        grad = <cnp.ndarray>out
+    elif with_grad:
+        grad = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+    if rows > LABELLED:
+        checked = <long long*>malloc(rows * sizeof(long long))
+        if checked == NULL:
+            raise MemoryError()
+    try:
+        if labels is not None:
+            given = cnp.PyArray_DATA(labels)
+            for i in range(rows):
+                checked[i] = label_at(given, cnp.PyArray_TYPE(labels), i)
+                if not 0 <= checked[i] < n:
+                    return None
+        return small_cross_entropy(x, checked, reduction, grad)
+    finally:
+        if checked != few:
+            free(checked)
 
 
 # States of slices that arrive in pieces.

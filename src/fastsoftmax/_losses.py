@@ -142,7 +142,7 @@ def cross_entropy(
         and label_smoothing == 0
         and reduction in _CODES
     ):
-        result = _cross_entropy_small(logits, targets, _CODES[reduction], False, workers)
+        result = _cross_entropy_small(logits, targets, _CODES[reduction], False, None, workers)
         if result is not None:
             return result
     return _cross_entropy.cross_entropy(
@@ -248,8 +248,7 @@ def cross_entropy_value_and_grad(
     1.292824
     """
     if (
-        out is None
-        and weight is None
+        weight is None
         and sample_weight is None
         and ignore_index is None
         and type(axis) is int
@@ -260,7 +259,7 @@ def cross_entropy_value_and_grad(
         and reduction in _CODES
     ):
         result: tuple[Any, Any] | None
-        result = _cross_entropy_small(logits, targets, _CODES[reduction], True, workers)
+        result = _cross_entropy_small(logits, targets, _CODES[reduction], True, out, workers)
         if result is not None:
             return result
     pair: tuple[Any, Any] = _cross_entropy.cross_entropy(
