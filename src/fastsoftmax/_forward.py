@@ -1,9 +1,7 @@
 """softmax, log_softmax and logsumexp.
 
-(a) A plain small call goes straight to the compiled short cut. It answers None whenever the call is
-    not plain, and then `_normalize` or `_reduce` settles everything.
-(b) The short cut comes first in every function and is bound as a global: for ten numbers each
-    look-up counts.
+A plain small call is answered by the compiled front of a function (`_public`) and does not come
+here; for any other `_normalize` or `_reduce` settles everything.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _numpy_path
 from ._normalize import normalize
+from ._public import public
 from ._reduce import reduce
 from ._target import kernels
 from ._workers import settle_workers
@@ -23,11 +22,8 @@ if TYPE_CHECKING:
 
     Axis = int | tuple[int, ...] | None
 
-_softmax_small = kernels.softmax_small
-_log_softmax_small = kernels.log_softmax_small
-_logsumexp_small = kernels.logsumexp_small
 
-
+@public
 def softmax(
     x: ArrayLike,
     axis: Axis = None,
@@ -124,10 +120,6 @@ def softmax(
     array([[0.269, 0.731, 0.   ],
            [0.5  , 0.5  , 0.   ]])
     """
-    if where is None:
-        result = _softmax_small(x, axis, out, dtype, workers)
-        if result is not None:
-            return result
     return normalize(
         kernels.softmax,
         _numpy_path.softmax,
@@ -141,6 +133,7 @@ def softmax(
     )
 
 
+@public
 def log_softmax(
     x: ArrayLike,
     axis: Axis = None,
@@ -212,10 +205,6 @@ def log_softmax(
     >>> print("%.6g" % log_softmax(np.array([0.0, -40.0]))[0])
     -4.24835e-18
     """
-    if where is None:
-        result = _log_softmax_small(x, axis, out, dtype, workers)
-        if result is not None:
-            return result
     return normalize(
         kernels.log_softmax,
         _numpy_path.log_softmax,
@@ -268,6 +257,7 @@ def logsumexp(
     dtype: DTypeLike | None = ...,
     workers: SupportsIndex | None = ...,
 ) -> tuple[Any, Any]: ...
+@public
 def logsumexp(
     a: ArrayLike,
     axis: Axis = None,
@@ -364,8 +354,4 @@ def logsumexp(
     >>> print("%.10f %g" % (value, sign))
     1.5413248546 -1
     """
-    if where is None and b is None and not keepdims and not return_sign:
-        result = _logsumexp_small(a, axis, out, dtype, workers)
-        if result is not None:
-            return result
     return reduce(a, axis, b, keepdims, return_sign, where, out, dtype, settle_workers(workers))

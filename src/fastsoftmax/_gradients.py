@@ -1,7 +1,6 @@
 """Products with the Jacobians of softmax and log_softmax: the backward and the forward derivative.
 
-(a) As in `_forward`: a plain small call goes straight to the compiled short cut, which answers None
-    whenever the call is not plain.
+(a) As in `_forward`, a plain small call is answered by the compiled front of a function.
 (b) softmax has a symmetric Jacobian, so that its jvp is its vjp under another name.
 (c) The functions take what the forward pass returned, not its logits: nothing is computed twice.
 """
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _gradient_formulas
 from ._normalize_gradient import multiply
+from ._public import public
 from ._target import kernels
 from ._workers import settle_workers
 
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
     Axis = int | tuple[int, ...] | None
 
-_softmax_vjp_small = kernels.softmax_vjp_small
-_log_softmax_vjp_small = kernels.log_softmax_vjp_small
-_log_softmax_jvp_small = kernels.log_softmax_jvp_small
 
-
+@public
 def softmax_vjp(
     g: ArrayLike,
     y: ArrayLike,
@@ -105,9 +102,6 @@ def softmax_vjp(
     array([[ 0.    ,  0.    ,  0.    ],
            [ 0.6667, -0.3333, -0.3333]])
     """
-    result = _softmax_vjp_small(g, y, axis, out, workers)
-    if result is not None:
-        return result
     return multiply(
         kernels.softmax_vjp,
         _gradient_formulas.softmax_vjp,
@@ -121,6 +115,7 @@ def softmax_vjp(
     )
 
 
+@public
 def softmax_jvp(
     t: ArrayLike,
     y: ArrayLike,
@@ -175,9 +170,6 @@ def softmax_jvp(
     >>> ((softmax(x + 1e-6 * t) - softmax(x - 1e-6 * t)) / 2e-6).round(4)
     array([ 0.0156, -0.0019, -0.0138])
     """
-    result = _softmax_vjp_small(t, y, axis, out, workers)
-    if result is not None:
-        return result
     return multiply(
         kernels.softmax_vjp,
         _gradient_formulas.softmax_vjp,
@@ -191,6 +183,7 @@ def softmax_jvp(
     )
 
 
+@public
 def log_softmax_vjp(
     g: ArrayLike,
     logp: ArrayLike,
@@ -256,9 +249,6 @@ def log_softmax_vjp(
     >>> log_softmax_vjp(np.array([0.0, 0.0, 1.0]), logp).round(4)
     array([-0.0159, -0.1173,  0.1332])
     """
-    result = _log_softmax_vjp_small(g, logp, axis, out, workers)
-    if result is not None:
-        return result
     return multiply(
         kernels.log_softmax_vjp,
         _gradient_formulas.log_softmax_vjp,
@@ -272,6 +262,7 @@ def log_softmax_vjp(
     )
 
 
+@public
 def log_softmax_jvp(
     t: ArrayLike,
     logp: ArrayLike,
@@ -328,9 +319,6 @@ def log_softmax_jvp(
     >>> log_softmax_jvp(np.array([1.0, 0.0, 0.0]), logp).round(4)
     array([ 0.9841, -0.0159, -0.0159])
     """
-    result = _log_softmax_jvp_small(t, logp, axis, out, workers)
-    if result is not None:
-        return result
     return multiply(
         kernels.log_softmax_jvp,
         _gradient_formulas.log_softmax_jvp,

@@ -3,11 +3,11 @@
 Blocks are C-contiguous, aligned, native arrays (outer, n, inner) of float32 or float64, all of one
 dtype, or all the same columns of such blocks; for the functions that `_packing` lists, any of them
 may be float16 or bfloat16 in place of float32. Row-shaped ones are (outer, inner). An output may be
-exactly one of the full-shape inputs. A returned bool means: a slice without nan has become nan. A
-function `*_small` returns None for a call that is not plain, or may be for several workers. States
-are (outer, inner, numbers) of float64.
+exactly one of the full-shape inputs. A returned bool means: a slice without nan has become nan.
+States are (outer, inner, numbers) of float64. `Public` has the functions that users call.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,26 +19,12 @@ def set_cache(size: int) -> None: ...
 def softmax(x: _Array, out: _Array) -> bool: ...
 def log_softmax(x: _Array, out: _Array) -> bool: ...
 def logsumexp(x: _Array, out: _Array) -> bool: ...
-def softmax_small(x: object, axis: object, out: object, dtype: object, workers: object) -> Any: ...
-def log_softmax_small(
-    x: object, axis: object, out: object, dtype: object, workers: object
-) -> Any: ...
-def logsumexp_small(
-    x: object, axis: object, out: object, dtype: object, workers: object
-) -> Any: ...
 def convert(x: _Array, out: _Array) -> None: ...
 def softmax_vjp(g: _Array, y: _Array, out: _Array) -> bool: ...
 def log_softmax_vjp(g: _Array, logp: _Array, out: _Array) -> bool: ...
 def log_softmax_jvp(t: _Array, logp: _Array, out: _Array) -> bool: ...
 def logsumexp_vjp(g: _Array, a: _Array, lse: _Array, out: _Array) -> bool: ...
 def logsumexp_jvp(t: _Array, a: _Array, lse: _Array, out: _Array) -> bool: ...
-def softmax_vjp_small(g: object, y: object, axis: object, out: object, workers: object) -> Any: ...
-def log_softmax_vjp_small(
-    g: object, logp: object, axis: object, out: object, workers: object
-) -> Any: ...
-def log_softmax_jvp_small(
-    t: object, logp: object, axis: object, out: object, workers: object
-) -> Any: ...
 def cross_entropy(
     logits: _Array,
     labels: _Array | None,
@@ -49,9 +35,86 @@ def cross_entropy(
     grad: _Array | None,
 ) -> bool: ...
 def sum_losses(losses: _Array, state: _Array) -> None: ...
-def cross_entropy_small(
-    logits: object, targets: object, reduction: int, with_grad: bool, out: object, workers: object
-) -> Any: ...
+def set_complete(name: str, function: Callable[..., Any]) -> None: ...
+
+class Public:
+    @staticmethod
+    def softmax(
+        x: Any,
+        axis: Any = None,
+        *,
+        where: Any = None,
+        out: Any = None,
+        dtype: Any = None,
+        workers: Any = None,
+    ) -> Any: ...
+    @staticmethod
+    def log_softmax(
+        x: Any,
+        axis: Any = None,
+        *,
+        where: Any = None,
+        out: Any = None,
+        dtype: Any = None,
+        workers: Any = None,
+    ) -> Any: ...
+    @staticmethod
+    def logsumexp(
+        a: Any,
+        axis: Any = None,
+        b: Any = None,
+        keepdims: Any = False,
+        return_sign: Any = False,
+        *,
+        where: Any = None,
+        out: Any = None,
+        dtype: Any = None,
+        workers: Any = None,
+    ) -> Any: ...
+    @staticmethod
+    def softmax_vjp(
+        g: Any, y: Any, axis: Any = None, *, out: Any = None, workers: Any = None
+    ) -> Any: ...
+    @staticmethod
+    def softmax_jvp(
+        t: Any, y: Any, axis: Any = None, *, out: Any = None, workers: Any = None
+    ) -> Any: ...
+    @staticmethod
+    def log_softmax_vjp(
+        g: Any, logp: Any, axis: Any = None, *, out: Any = None, workers: Any = None
+    ) -> Any: ...
+    @staticmethod
+    def log_softmax_jvp(
+        t: Any, logp: Any, axis: Any = None, *, out: Any = None, workers: Any = None
+    ) -> Any: ...
+    @staticmethod
+    def cross_entropy(
+        logits: Any,
+        targets: Any,
+        axis: Any = -1,
+        *,
+        weight: Any = None,
+        sample_weight: Any = None,
+        ignore_index: Any = None,
+        label_smoothing: Any = 0.0,
+        reduction: Any = "mean",
+        workers: Any = None,
+    ) -> Any: ...
+    @staticmethod
+    def cross_entropy_value_and_grad(
+        logits: Any,
+        targets: Any,
+        axis: Any = -1,
+        *,
+        weight: Any = None,
+        sample_weight: Any = None,
+        ignore_index: Any = None,
+        label_smoothing: Any = 0.0,
+        reduction: Any = "mean",
+        out: Any = None,
+        workers: Any = None,
+    ) -> Any: ...
+
 def empty_states(outer: int, inner: int) -> _Array: ...
 def add_to_states(states: _Array, x: _Array, anchored: bool) -> None: ...
 def add_states(states: _Array, others: _Array, single: bool) -> None: ...

@@ -390,21 +390,6 @@ cdef object small(Operation operation, x, axis, out, asked, workers):
     return None
 
 
-def softmax_small(x, axis, out, dtype, workers):
-    """softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(SOFTMAX, x, axis, out, dtype, workers)
-
-
-def log_softmax_small(x, axis, out, dtype, workers):
-    """log_softmax of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOG_SOFTMAX, x, axis, out, dtype, workers)
-
-
-def logsumexp_small(x, axis, out, dtype, workers):
-    """logsumexp of a plain small array over its last axis, or over all axes with None; None for any other call."""
-    return small(LOGSUMEXP, x, axis, out, dtype, workers)
-
-
 # Conversions.
 
 
@@ -619,21 +604,6 @@ cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
     return None if made_nan else out
 
 
-def softmax_vjp_small(g, y, axis, out, workers):
-    """softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(SOFTMAX_VJP, g, y, axis, out, workers)
-
-
-def log_softmax_vjp_small(g, logp, axis, out, workers):
-    """log_softmax_vjp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(LOG_SOFTMAX_VJP, g, logp, axis, out, workers)
-
-
-def log_softmax_jvp_small(t, logp, axis, out, workers):
-    """log_softmax_jvp of plain small arrays over the last axis, or over all axes with None; None for any other call."""
-    return small_gradient(LOG_SOFTMAX_JVP, t, logp, axis, out, workers)
-
-
 # Cross-entropy.
 
 
@@ -819,13 +789,13 @@ cdef int labelled_rows(
     return 0
 
 
-cdef object small_cross_entropy(cnp.ndarray logits, const long long* labels, int reduction, cnp.ndarray grad):
+cdef object small_cross_entropy(cnp.ndarray logits, const long long* labels, str reduction, cnp.ndarray grad):
     """Loss and, with grad, gradient of a plain small call with checked labels, or None if a nan would be made."""
     cdef int ndim = cnp.PyArray_NDIM(logits)
     cdef Py_ssize_t n = cnp.PyArray_DIM(logits, ndim - 1)
     cdef Py_ssize_t rows = 1 if ndim == 1 else cnp.PyArray_DIM(logits, 0)
     cdef int dtype = computed_in(logits)
-    cdef double coefficient = 1.0 / <double>rows if reduction == 1 else 1.0
+    cdef double coefficient = 1.0 / <double>rows if reduction == "mean" else 1.0
     cdef double high = 0.0
     cdef double low = 0.0
     cdef bint made_nan = False
@@ -839,7 +809,7 @@ cdef object small_cross_entropy(cnp.ndarray logits, const long long* labels, int
         second.data = NULL
     else:
         second = operand_of(grad, False)
-    if reduction == 0 and ndim == 2:
+    if ndim == 2 and reduction == "none":
         losses = <cnp.ndarray>cnp.PyArray_SimpleNew(1, cnp.PyArray_DIMS(logits), dtype)
         losses_data = cnp.PyArray_DATA(losses)
     if rows * n <= BRIEF:
@@ -860,11 +830,10 @@ cdef object small_cross_entropy(cnp.ndarray logits, const long long* labels, int
     return value if grad is None else (value, grad)
 
 
-def cross_entropy_small(logits, targets, int reduction, bint with_grad, out, workers):
+cdef object any_small_cross_entropy(logits, targets, axis, reduction, bint with_grad, out, workers):
     """Cross-entropy of plain small logits (n,) or (rows, n) with integer targets and no option, or None for any other call.
 
-    The reduction is 0 for none, 1 for the mean, 2 for the sum. Returns the loss, or (loss, gradient). The labels are copied
-    and checked before anything is written.
+    Returns the loss, or (loss, gradient). The labels are copied and checked before anything is written.
     """
     cdef cnp.ndarray x
     cdef cnp.ndarray labels = None
@@ -874,7 +843,9 @@ def cross_entropy_small(logits, targets, int reduction, bint with_grad, out, wor
     cdef const void* given
     cdef Py_ssize_t n, rows, i
     cdef int ndim, dtype
-    if type(logits) is not cnp.ndarray:
+    if type(logits) is not cnp.ndarray or type(axis) is not int or axis != -1 or type(reduction) is not str:
+        return None
+    if reduction not in ("mean", "sum", "none"):
         return None
     x = <cnp.ndarray>logits
     ndim = cnp.PyArray_NDIM(x)
@@ -923,6 +894,104 @@ def cross_entropy_small(logits, targets, int reduction, bint with_grad, out, wor
     finally:
         if checked != few:
             free(checked)
+
+
+# The public functions.
+
+
+cdef dict complete = {}
+
+
+def set_complete(str name, function):
+    """Tell what the public function of this name does with a call that is not plain."""
+    complete[name] = function
+
+
+cdef inline bint is_0(label_smoothing) except -1:
+    return type(label_smoothing) is float and label_smoothing == 0.0
+
+
+class Public:
+    """The functions that users call: the short cut, and else the complete function, which is Python.
+
+    For ten numbers a function that is itself compiled takes two thirds of the time of a Python function that calls it.
+    """
+
+    @staticmethod
+    def softmax(x, axis=None, *, where=None, out=None, dtype=None, workers=None):
+        if where is None:
+            result = small(SOFTMAX, x, axis, out, dtype, workers)
+            if result is not None:
+                return result
+        return complete["softmax"](x, axis, where=where, out=out, dtype=dtype, workers=workers)
+
+    @staticmethod
+    def log_softmax(x, axis=None, *, where=None, out=None, dtype=None, workers=None):
+        if where is None:
+            result = small(LOG_SOFTMAX, x, axis, out, dtype, workers)
+            if result is not None:
+                return result
+        return complete["log_softmax"](x, axis, where=where, out=out, dtype=dtype, workers=workers)
+
+    @staticmethod
+    def logsumexp(
+        a, axis=None, b=None, keepdims=False, return_sign=False, *, where=None, out=None, dtype=None, workers=None
+    ):
+        if where is None and b is None and keepdims is False and return_sign is False:
+            result = small(LOGSUMEXP, a, axis, out, dtype, workers)
+            if result is not None:
+                return result
+        return complete["logsumexp"](
+            a, axis, b, keepdims, return_sign, where=where, out=out, dtype=dtype, workers=workers
+        )
+
+    @staticmethod
+    def softmax_vjp(g, y, axis=None, *, out=None, workers=None):
+        result = small_gradient(SOFTMAX_VJP, g, y, axis, out, workers)
+        return complete["softmax_vjp"](g, y, axis, out=out, workers=workers) if result is None else result
+
+    @staticmethod
+    def softmax_jvp(t, y, axis=None, *, out=None, workers=None):
+        result = small_gradient(SOFTMAX_VJP, t, y, axis, out, workers)
+        return complete["softmax_jvp"](t, y, axis, out=out, workers=workers) if result is None else result
+
+    @staticmethod
+    def log_softmax_vjp(g, logp, axis=None, *, out=None, workers=None):
+        result = small_gradient(LOG_SOFTMAX_VJP, g, logp, axis, out, workers)
+        return complete["log_softmax_vjp"](g, logp, axis, out=out, workers=workers) if result is None else result
+
+    @staticmethod
+    def log_softmax_jvp(t, logp, axis=None, *, out=None, workers=None):
+        result = small_gradient(LOG_SOFTMAX_JVP, t, logp, axis, out, workers)
+        return complete["log_softmax_jvp"](t, logp, axis, out=out, workers=workers) if result is None else result
+
+    @staticmethod
+    def cross_entropy(
+        logits, targets, axis=-1, *, weight=None, sample_weight=None, ignore_index=None, label_smoothing=0.0,
+        reduction="mean", workers=None,
+    ):
+        if weight is None and sample_weight is None and ignore_index is None and is_0(label_smoothing):
+            result = any_small_cross_entropy(logits, targets, axis, reduction, False, None, workers)
+            if result is not None:
+                return result
+        return complete["cross_entropy"](
+            logits, targets, axis, weight=weight, sample_weight=sample_weight, ignore_index=ignore_index,
+            label_smoothing=label_smoothing, reduction=reduction, workers=workers,
+        )
+
+    @staticmethod
+    def cross_entropy_value_and_grad(
+        logits, targets, axis=-1, *, weight=None, sample_weight=None, ignore_index=None, label_smoothing=0.0,
+        reduction="mean", out=None, workers=None,
+    ):
+        if weight is None and sample_weight is None and ignore_index is None and is_0(label_smoothing):
+            result = any_small_cross_entropy(logits, targets, axis, reduction, True, out, workers)
+            if result is not None:
+                return result
+        return complete["cross_entropy_value_and_grad"](
+            logits, targets, axis, weight=weight, sample_weight=sample_weight, ignore_index=ignore_index,
+            label_smoothing=label_smoothing, reduction=reduction, out=out, workers=workers,
+        )
 
 
 # States of slices that arrive in pieces.

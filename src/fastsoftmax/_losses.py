@@ -1,6 +1,6 @@
 """Cross-entropy, and cross-entropy together with its gradient.
 
-A plain small call without options goes straight to the compiled short cut, as in `_forward`.
+As in `_forward`, a plain small call without options is answered by the compiled front of it.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _cross_entropy
-from ._loss_options import REDUCTIONS
-from ._target import kernels
+from ._public import public
 from ._workers import settle_workers
 
 if TYPE_CHECKING:
@@ -17,10 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-_cross_entropy_small = kernels.cross_entropy_small
-_CODES = {reduction: code for code, reduction in enumerate(REDUCTIONS)}
 
-
+@public
 def cross_entropy(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -131,20 +128,6 @@ def cross_entropy(
     >>> print("%.6f" % cross_entropy(logits, np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])))
     1.255976
     """
-    if (
-        weight is None
-        and sample_weight is None
-        and ignore_index is None
-        and type(axis) is int
-        and axis == -1
-        and type(reduction) is str
-        and type(label_smoothing) is float
-        and label_smoothing == 0
-        and reduction in _CODES
-    ):
-        result = _cross_entropy_small(logits, targets, _CODES[reduction], False, None, workers)
-        if result is not None:
-            return result
     return _cross_entropy.cross_entropy(
         logits,
         targets,
@@ -160,6 +143,7 @@ def cross_entropy(
     )
 
 
+@public
 def cross_entropy_value_and_grad(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -247,21 +231,6 @@ def cross_entropy_value_and_grad(
     >>> print("%.6f" % cross_entropy_value_and_grad(before - step, np.array([0, 2]))[0])
     1.292824
     """
-    if (
-        weight is None
-        and sample_weight is None
-        and ignore_index is None
-        and type(axis) is int
-        and axis == -1
-        and type(reduction) is str
-        and type(label_smoothing) is float
-        and label_smoothing == 0
-        and reduction in _CODES
-    ):
-        result: tuple[Any, Any] | None
-        result = _cross_entropy_small(logits, targets, _CODES[reduction], True, out, workers)
-        if result is not None:
-            return result
     pair: tuple[Any, Any] = _cross_entropy.cross_entropy(
         logits,
         targets,
