@@ -232,3 +232,24 @@ def test_an_overflow_to_infinity_is_silent(fs, dtype):
     with np.errstate(all="raise"):
         result = fs.log_softmax_vjp(np.full(64, big), np.zeros(64, dtype))
     assert (result.astype(np.float64) < -1e5).all()
+
+
+def test_a_nan_beside_weights_or_signs_is_the_canonical_one(fs, dtype):
+    """Processors choose another sign for the nan they make, and a product keeps its operand's."""
+    nan = np.array(NAN, dtype)
+    one, two = np.array(1, dtype), np.array([0, 1], dtype)
+    weights = [np.array(b, dtype) for b in ([INF, 1], [-NAN, 1], [1, -NAN], [-INF, INF])]
+    with np.errstate(all="ignore"):
+        for b in weights:
+            for a in (np.array([-INF, 1], dtype), two, np.array([-NAN, 0], dtype)):
+                for g in (one, -nan, one * np.array(INF, dtype)):
+                    products = [
+                        fs.logsumexp_vjp(g, a, one, b=b),
+                        fs.logsumexp_vjp(g, a[:1], one, b=b),
+                        fs.logsumexp_jvp(a, two, one, b=b),
+                        fs.logsumexp_jvp(a, two, one, sign=-one),
+                        fs.logsumexp_jvp(a, two, one, sign=-nan),
+                        fs.logsumexp_vjp(g, a, one, sign=-nan),
+                    ]
+                    for product in map(np.asarray, products):
+                        assert (bits(product)[np.isnan(product)] == bits(nan)).all(), (g, a, b)

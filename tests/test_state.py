@@ -295,3 +295,10 @@ def test_a_state_for_each_thread(fs):
 def test_the_memory_of_a_state_does_not_grow(fs):
     sizes = [len(pickle.dumps(filled(fs, np.zeros((n, 100)), axis=0))) for n in (1, 10_000)]
     assert sizes[1] - sizes[0] < 10 and sizes[0] < 100 * 72 + 1_000
+
+
+def test_the_logarithm_of_1_is_a_positive_zero(fs, dtype):
+    for row in ([-0.0], [-np.inf, -0.0], [-0.0, -np.inf, -np.inf]):
+        x = np.array(row, dtype)
+        for state in (filled(fs, x), filled(fs, x[:1]).merge(filled(fs, x[1:]))):
+            assert_same_bits(state.log_softmax(x), fs.log_softmax(x))

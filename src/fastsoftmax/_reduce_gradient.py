@@ -175,6 +175,7 @@ def _weigh_and_sum(call: _Call, g: Array, result: Array) -> bool:
     invalid = _weigh(call, g, block.transpose(np.argsort(order)), dtype, True)
     with np.errstate(all="ignore"):
         total = block.reshape(result.size, -1).sum(axis=1)
+        total[np.isnan(total)] = np.nan  # of either sign, where infinities cancelled
         np.copyto(result, total.reshape(result.shape), casting="unsafe")
         if not invalid and np.isnan(total).any():
             invalid = not np.isnan(block).any()
@@ -273,6 +274,7 @@ def logsumexp_jvp(
     if call.sign is not None:
         with np.errstate(all="ignore"):
             np.multiply(result, call.sign, out=result, casting="unsafe")
+            result[np.isnan(result)] = np.nan  # that of the sign, or one the processor made
     if invalid:
         report_invalid()
     return out if out is not None else result.reshape(call.shape)[()]

@@ -43,7 +43,11 @@ def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     kernels.logsumexp_vjp(g, a, lse, out)
     np.multiply(out, b, out=out)
     np.copyto(out, 0, where=removed)
-    return _made_nan(out.sum(axis=1), (a, b), (g, lse))
+    totals = out.sum(axis=1)
+    if np.isnan(totals).any():
+        # A product's nan has the sign of an operand, or the one that the processor prefers.
+        np.copyto(out, np.nan, where=np.isnan(out))
+    return _made_nan(totals, (a, b), (g, lse))
 
 
 def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:

@@ -218,7 +218,8 @@ cdef inline void add_block(State* state, const real* x, Py_ssize_t n, bint ancho
         block.anchor = shift_of(largest)
     values = shifted(x, n, <real>block.anchor, buffer)
     largest = block_scale_maximum(<real>(<double>largest - block.anchor))
-    block.maximum = block.anchor + <double>largest
+    # Without an anchor it keeps the sign of a zero, so that a difference from it is +0.0.
+    block.maximum = block.anchor + <double>largest if block.anchor != 0 else <double>largest
     sum_block(values, <real*>NULL, n, largest, False, &block.high, &block.low, &unused)
     if block.high != block.high:
         block.maximum = NAN
