@@ -11,19 +11,28 @@
 (d) Nothing that could merge or move code between targets: internal linkage, hidden symbols, no
     link-time optimisation. And never -ffast-math, which at link time switches a whole process to
     flush-to-zero.
+(e) With SOURCE_DATE_EPOCH set, one commit gives the same archives byte for byte, wherever and by
+    whomever they are made. setuptools leaves to us the source distribution's times and owners, and
+    the modes of files, which depend on the umask.
+(f) A wheel says what is in it beside our own source: a bill of materials (PEP 770, in CycloneDX).
 """
 
+import gzip
+import json
 import os
 import platform
 import sysconfig
+import tarfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import Cython
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 X86_64 = ("x86_64", "amd64")
 AARCH64 = ("aarch64", "arm64")
@@ -133,5 +142,92 @@ class BuildKernels(build_ext):
         super().build_extension(ext)
 
 
+def _mode(mode: int) -> int:
+    """The mode of a file or folder, whatever the umask is."""
+    return 0o755 if mode & 0o100 else 0o644
+
+
+class SourceDistribution(sdist):
+    """An archive that depends on the files alone, if SOURCE_DATE_EPOCH is set."""
+
+    def make_archive(
+        self, base_name: str, format: str, root_dir: Any = None, base_dir: Any = None, **owners: Any
+    ) -> str:
+        date = os.environ.get("SOURCE_DATE_EPOCH")
+        if date is None or format != "gztar":
+            return super().make_archive(base_name, format, root_dir, base_dir, **owners)
+
+        def settled(info: tarfile.TarInfo) -> tarfile.TarInfo:
+            info.mtime = int(date)
+            info.mode = _mode(info.mode)
+            info.uid = info.gid = 0
+            info.uname = info.gname = ""
+            return info
+
+        path = f"{base_name}.tar.gz"
+        with (
+            open(path, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=int(date)) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=settled)  # in alphabetical order
+        return path
+
+
+class Wheel(bdist_wheel):
+    """A wheel with its bill of materials, and the same modes wherever it is made."""
+
+    def write_wheelfile(self, wheelfile_base: str, *arguments: Any, **options: Any) -> None:
+        super().write_wheelfile(wheelfile_base, *arguments, **options)
+        folder = Path(wheelfile_base, "sboms")
+        folder.mkdir()
+        name, version = self.distribution.get_name(), self.distribution.get_version()
+        text = json.dumps(materials(name, version), indent=2) + "\n"
+        (folder / f"{name}.cdx.json").write_bytes(text.encode())
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(_mode(path.stat().st_mode))
+
+
+def materials(name: str, version: str) -> dict[str, Any]:
+    """The bill of materials: what was compiled into the wheel, or copied, that others wrote."""
+
+    def package(name: str, version: str, license: str) -> dict[str, Any]:
+        url = f"pkg:pypi/{name}@{version}"
+        return {
+            "type": "library",
+            "bom-ref": url,
+            "name": name,
+            "version": version,
+            "licenses": [{"license": {"id": license}}],
+            "purl": url,
+        }
+
+    ours = package(name, version, "BSD-3-Clause")
+    cython = package("cython", Cython.__version__, "Apache-2.0")
+    cython["description"] = "its utility code is part of every extension module"
+    headers = package("numpy", numpy.__version__, "BSD-3-Clause")
+    headers["description"] = "the extension modules are compiled with its headers, and need it"
+    digits = {
+        "type": "data",
+        "bom-ref": "digits",
+        "name": "Optical Recognition of Handwritten Digits",
+        "description": "data/digits.npz of the demonstration is made from it",
+        "licenses": [{"license": {"id": "CC-BY-4.0"}}],
+        "externalReferences": [{"type": "website", "url": "https://doi.org/10.24432/C50P49"}],
+    }
+    parts = [cython, headers, digits]
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": ours},
+        "components": parts,
+        "dependencies": [{"ref": ours["bom-ref"], "dependsOn": [p["bom-ref"] for p in parts]}],
+    }
+
+
 if __name__ == "__main__":
-    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildKernels, "sdist": SourceDistribution, "bdist_wheel": Wheel},
+    )
