@@ -68,9 +68,10 @@ def _instructions(path):
 
 
 def _symbols(path):
-    """The dynamic symbols, and whether the object defines them."""
+    """The dynamic symbols that are not local, and whether the object defines them."""
     for line in _objdump("-T", str(path)).splitlines():
-        if len(parts := line.split()) >= 4 and re.fullmatch(r"[0-9a-f]{8,16}", parts[0]):
+        parts = line.split()
+        if len(parts) > 3 and re.fullmatch(r"[0-9a-f]{8,16}", parts[0]) and parts[1] != "l":
             yield parts[-1], "*UND*" not in parts
 
 

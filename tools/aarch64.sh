@@ -3,6 +3,7 @@
 # under user-mode QEMU. For Debian and its relatives.
 #
 #     tools/aarch64.sh [--folder FOLDER] [PYTEST ARGUMENT...]
+#     tools/aarch64.sh [--folder FOLDER] --module MODULE [ARGUMENT...]
 #
 # (a) Everything goes into FOLDER, build/aarch64 unless given, and is used again by the next run; only a missing cross
 #     compiler or emulator is installed in the system, which takes root.
@@ -11,11 +12,19 @@
 # (c) The extensions are compiled with the settings of that Python, which it carries in a module of its own, on a copy
 #     of the sources: builds for this machine are neither used nor touched.
 # (d) The tests of the vector vocabulary run the emulator themselves and are left out.
+# (e) With --module, that module is run in place of pytest, as python -m runs it.
 set -euo pipefail
 
 folder=build/aarch64
 if [[ ${1:-} == --folder ]]; then
     folder=$2
+    shift 2
+fi
+module=pytest
+options=(--ignore=tests/simd)
+if [[ ${1:-} == --module ]]; then
+    module=$2
+    options=()
     shift 2
 fi
 checkout=$(cd "$(dirname "$0")/.." && pwd)
@@ -123,4 +132,4 @@ extensions
 
 unset OPENBLAS_CORETYPE  # it names cores of this machine
 "$folder/bin/python" -m fastsoftmax info
-"$folder/bin/python" -m pytest --ignore=tests/simd "$@"
+"$folder/bin/python" -m "$module" "${options[@]}" "$@"
