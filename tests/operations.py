@@ -1,8 +1,8 @@
 """Every public operation as calls on given logits, for claims that are about all of them.
 
 (a) A call is prepared once and can be repeated with other options, `workers` above all.
-(b) `unmarked` says what may be a nan in silence: which slices hold a nan that takes part. With it
-    the one promised warning can be predicted from the arguments and the result.
+(b) `came` says in which slices a nan came in. With it the one promised warning can be predicted
+    from the arguments and the result.
 (c) The state is one operation, too: a piece is added and read again; it has no workers.
 """
 
@@ -22,6 +22,15 @@ class Call(NamedTuple):
 
     def __call__(self, **options):
         return self.function(*self.arguments, **self.options, **options)
+
+    def lay_out(self, layout):
+        """The same call with its arrays elsewhere in memory."""
+
+        def moved(value):
+            return layout(value) if isinstance(value, np.ndarray) and value.ndim else value
+
+        options = {name: moved(value) for name, value in self.options.items()}
+        return self._replace(arguments=tuple(map(moved, self.arguments)), options=options)
 
 
 def _any_nan(axis, *arrays):

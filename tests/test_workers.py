@@ -12,6 +12,7 @@ import layouts
 import numpy as np
 import pytest
 from formats import FLOATS, assert_same_bits
+from sharing import forced
 from test_threads_and_interrupts import Interrupted, alarm
 
 __all__ = ["alarm"]
@@ -31,29 +32,13 @@ def modules(fs):
 
 
 @pytest.fixture
-def shared(fs, monkeypatch):
+def shared(fs):
     """A machine of four processors, and a list that grows with each call that was shared.
 
     Calls of more than 1 MiB are shared.
     """
-    workers, sharing = modules(fs)
-    kernels = fs._target.kernels
-    for name in ("_packing", "_cross_entropy"):
-        module = __import__(f"{fs.__name__}.{name}", fromlist=[name])
-        monkeypatch.setattr(module, "ALONE", 1 << 20)
-    kernels.set_alone(1 << 20)
-    calls = []
-    run = sharing._Shared.run
-
-    def noted(self, helpers):
-        calls.append(helpers)
-        return run(self, helpers)
-
-    monkeypatch.setattr(sharing, "cpu_count", lambda: 4)
-    monkeypatch.setattr(sharing, "_executors", {})
-    monkeypatch.setattr(sharing._Shared, "run", noted)
-    yield calls
-    kernels.set_alone(workers.ALONE)
+    with forced(fs, 1 << 20) as calls:
+        yield calls
 
 
 def both(result):
