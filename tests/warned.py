@@ -86,7 +86,8 @@ def check(call, axis, **options):
         with np.errstate(all="raise"):
             call(**options)
     except FloatingPointError as error:
-        assert str(error).startswith("invalid value"), f"{call.name}: {error}"
+        if not str(error).startswith("invalid value"):
+            raise
         warned = True
     assert due is None or warned == due, f"{call.name}: warned is {warned}, due is {due}"
     return warned
