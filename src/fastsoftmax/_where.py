@@ -4,6 +4,8 @@
     stood there, nan included, is overwritten first.
 (b) A slice with nothing inside would be all -inf, whose softmax is an invalid nan. It is computed
     from zeros instead and its results are overwritten.
+(c) A block is at most a box, but for a single slice that is longer. So that Ctrl-C is heard, such a
+    one is gone through piece by piece.
 """
 
 from __future__ import annotations
@@ -12,16 +14,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._layout import LARGE_BOX
+from ._target import kernels
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ._arguments import Array, Mask
     from ._packing import Kernel
 
 
-def _leave_out(x: Array, outside: Mask) -> Mask:
+def _pieces(block: Array) -> Iterator[slice]:
+    """Cut the slices of a block; Ctrl-C is heard in between."""
+    outer, n, inner = block.shape
+    step = max(LARGE_BOX // max(outer * inner, 1), 1)
+    for start in range(0, n, step):
+        if start > 0:
+            kernels.hear()
+        yield slice(start, start + step)
+
+
+def _overwrite(block: Array, value: float, inside: Mask) -> None:
+    """Overwrite what is outside."""
+    for piece in _pieces(block):
+        np.copyto(block[:, piece], value, where=~inside[:, piece])
+
+
+def _leave_out(x: Array, inside: Mask) -> Mask:
     """Overwrite what is outside in x; return which slices (outer, 1, inner) are left empty."""
-    np.copyto(x, -np.inf, where=outside)
-    empty: Mask = np.logical_and.reduce(outside, axis=1, keepdims=True)
-    np.copyto(x, 0, where=empty)
+    _overwrite(x, -np.inf, inside)
+    empty: Mask = np.ones((x.shape[0], 1, x.shape[2]), np.bool_)
+    for piece in _pieces(x):
+        empty &= ~np.logical_or.reduce(inside[:, piece], axis=1, keepdims=True)
+    if empty.any():
+        for piece in _pieces(x):
+            np.copyto(x[:, piece], 0, where=empty)
     return empty
 
 
@@ -29,10 +56,9 @@ def masked(kernel: Kernel, fill: float) -> Kernel:
     """The kernel (x, out) as a kernel (x, inside, out), which overwrites x; `fill` outside."""
 
     def masked_kernel(x: Array, inside: Mask, out: Array) -> bool:
-        outside = ~inside
-        _leave_out(x, outside)
+        _leave_out(x, inside)
         invalid = kernel(x, out)
-        np.copyto(out, fill, where=outside)
+        _overwrite(out, fill, inside)
         return invalid
 
     return masked_kernel
@@ -42,7 +68,7 @@ def masked_reduction(kernel: Kernel) -> Kernel:
     """The same for out of shape (outer, inner); empty slices give -inf."""
 
     def masked_kernel(x: Array, inside: Mask, out: Array) -> bool:
-        empty = _leave_out(x, ~inside)
+        empty = _leave_out(x, inside)
         invalid = kernel(x, out)
         np.copyto(out, -np.inf, where=empty[:, 0, :])
         return invalid
@@ -58,11 +84,10 @@ def masked_product(kernel: Kernel, fill: float) -> Kernel:
     """
 
     def masked_kernel(g: Array, y: Array, inside: Mask, out: Array) -> bool:
-        outside = ~inside
-        np.copyto(g, 0, where=outside)
-        np.copyto(y, fill, where=outside)
+        _overwrite(g, 0, inside)
+        _overwrite(y, fill, inside)
         invalid = kernel(g, y, out)
-        np.copyto(out, 0, where=outside)
+        _overwrite(out, 0, inside)
         return invalid
 
     return masked_kernel
