@@ -8,7 +8,9 @@
     modules in a single call, so every target has a call and a build directory of its own.
 (c) Contraction is off for all targets: a fused multiply-add happens where the source says so and
     nowhere else. That is what makes the results of all targets with fma the same bits.
-(d) Nothing that could merge or move code between targets: internal linkage, hidden symbols, no
+(d) INSTRUMENTS is the only list of builds that observe what the kernels do, chosen by the
+    environment variable FASTSOFTMAX_INSTRUMENT. They are for tests: nobody installs them.
+(e) Nothing that could merge or move code between targets: internal linkage, hidden symbols, no
     link-time optimisation. And never -ffast-math, which at link time switches a whole process to
     flush-to-zero.
 (e) With SOURCE_DATE_EPOCH set, one commit gives the same archives byte for byte, wherever and by
@@ -54,6 +56,36 @@ TARGETS = {
     "neon": Target(AARCH64, "FASTSOFTMAX_NEON", (), ()),
 }
 
+
+class Instrument(NamedTuple):
+    """What a build for observation adds to the flags of gcc and clang."""
+
+    compiler: tuple[str, ...]
+    linker: tuple[str, ...]
+
+
+INSTRUMENTS = {
+    "": Instrument((), ()),
+    # Without debugging information of types, and with less optimisation, for the sake of time. A
+    # fault ends the process.
+    "sanitize": Instrument(
+        (
+            "-O1",
+            "-g1",
+            "-fno-omit-frame-pointer",
+            "-fsanitize=address,undefined,float-cast-overflow",
+            "-fno-sanitize-recover=all",
+        ),
+        ("-fsanitize=address,undefined",),
+    ),
+    # Counters beside the code, reported by gcov for the lines of the Cython sources. Functions are
+    # not inlined before that, and every thread's count counts.
+    "trace": Instrument(
+        ("-O1", "--coverage", "-fno-early-inlining", "-fprofile-update=atomic"),
+        ("--coverage",),
+    ),
+}
+
 GCC_FLAGS = [
     "-std=c++17",
     "-O3",
@@ -73,8 +105,10 @@ GCC_FLAGS = [
 MSVC_FLAGS = ["/std:c++17", "/O2", "/fp:precise"]
 
 SOURCE = "src/fastsoftmax"
+INSTRUMENT = os.environ.get("FASTSOFTMAX_INSTRUMENT", "")
 # Generated C++ depends on who generated it: another Cython or NumPy starts afresh.
-GENERATED = f"build/cython-{Cython.__version__}-numpy-{numpy.__version__}"
+_VERSIONS = "build/cython", Cython.__version__, "numpy", numpy.__version__
+GENERATED = "-".join(_VERSIONS + (INSTRUMENT,) * bool(INSTRUMENT))
 DIRECTIVES = {
     "language_level": "3",
     "cdivision": True,  # division as C has it: no check, no exception, on every number of a kernel
@@ -110,6 +144,7 @@ def extensions() -> list[Extension]:
             build_dir=f"{GENERATED}/{name}",
             include_path=["src"],
             compiler_directives=DIRECTIVES,
+            emit_linenums=INSTRUMENT == "trace",
         )
         extension.include_dirs = [numpy.get_include(), SOURCE, f"{SOURCE}/simd"]
         extension.define_macros = [
@@ -138,7 +173,9 @@ class BuildKernels(build_ext):
         if target is not None:
             ext.extra_compile_args += target.msvc if msvc else target.gcc
         if not msvc:
-            ext.extra_link_args = ["-fno-lto"]
+            instrument = INSTRUMENTS[INSTRUMENT]
+            ext.extra_compile_args += instrument.compiler
+            ext.extra_link_args = ["-fno-lto", *instrument.linker]
         super().build_extension(ext)
 
 

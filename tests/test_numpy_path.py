@@ -40,6 +40,25 @@ def test_weights_and_signs_are_those_of_scipy(fs, kind, rng):
     np.testing.assert_allclose(sign, expected[1], rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "log", "sign"),
+    [
+        ([1, 1, 1], [1, -1, -1], 1, -1),
+        ([2, 2, 2, 2], [1, -1, -1, -1], 2 + np.log(2), -1),
+        ([0, 0, 0], [-2, 1, 3], np.log(2), 1),
+        ([1, 1], [1, -1], -np.inf, 0),
+        ([5, 5], [0, 0], -np.inf, 0),
+    ],
+)
+def test_terms_that_outweigh_the_largest(fs, a, b, log, sign):
+    """The dominant element comes first, and the others together are larger, of the other sign."""
+    a = np.array(a, np.longdouble)
+    got = fs.logsumexp(a, b=b, return_sign=True)
+    np.testing.assert_allclose(np.array(got, float), [log, sign], rtol=1e-15)
+    plain = fs.logsumexp(a, b=b)
+    np.testing.assert_allclose(float(plain), np.nan if sign < 0 else log, rtol=1e-15)
+
+
 def test_phases_lie_above_minus_pi_and_up_to_pi(fs, rng):
     x = rng.uniform(1, 40, (200, 5)) + 1j * rng.uniform(-40, 40, (200, 5))
     phase = fs.logsumexp(x, axis=1).imag

@@ -34,7 +34,7 @@ def draw_bank(choices, fs):
 
 
 def draw_arrangement(choices, bank):
-    largest = 400_000 if choices.once_in(800) else choices.pick([300, 1_000, 3_000])
+    largest = 400_000 if choices.once_in(1_500) else choices.pick([100, 100, 300, 300, 2_000])
     return Caller(choices, bank, Arrangement(choices, bank, largest))
 
 

@@ -73,14 +73,14 @@ class Bank:
 
         `slack` is added to the errors that are allowed.
         """
-        for result, exact, scale in zip(variant.results, exacts, scales, strict=True):
-            if exact is None:
+        for result, given, scale in zip(variant.results, exacts, scales, strict=True):
+            if given is None:
                 continue
             name, dtype = variant.function, result.dtype
             with np.errstate(all="ignore"):
                 # Beyond the largest number there is only infinity.
-                beyond = np.isinf(np.asarray(exact).astype(dtype).astype(np.float64))
-                exact = np.where(beyond, np.copysign(np.inf, exact), exact)
+                beyond = np.isinf(given.astype(dtype).astype(np.float64))
+                exact = np.where(beyond, np.copysign(np.inf, given), given)
                 error = reference.ulp_error(result, exact, dtype, scale)
                 error = np.where(abs(result.astype(exact.dtype) - exact) <= slack, 0, error)
             error = np.where(np.isnan(exact) & np.isnan(result.astype(np.float64)), 0, error)

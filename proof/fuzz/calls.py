@@ -95,7 +95,12 @@ class Caller:
                 return
             del options["where"]
             arguments[0] = np.ma.array(np.array(x), mask=~where)
-        elif x.dtype == np.float64 and 0 < x.size < 200 and len(arguments) == 1 and "b" not in options:
+        elif (
+            x.dtype == np.float64
+            and 0 < x.size < 200
+            and len(arguments) == 1
+            and "b" not in options
+        ):
             arguments[0] = x.tolist()
 
     def _give_out(self, variant, arguments, options, expected):
@@ -135,9 +140,7 @@ class Caller:
     def _call_reduced(self, variant, arguments, options, reduction):
         plain = [self._plain(key) for key in variant.arguments]
         given = {
-            name: self._plain(variant.options[name])
-            if name in variant.options
-            else value
+            name: self._plain(variant.options[name]) if name in variant.options else value
             for name, value in options.items()
             if name != "workers"
         }
@@ -186,10 +189,8 @@ class Caller:
             out = outs[place] if outs else None
             if out is not None and actual is not out:
                 wrong = wrong or "out is not what is returned"
-            if out is not None and out.dtype != due.dtype:
-                with np.errstate(all="ignore"):
-                    due = due.astype(out.dtype.newbyteorder("="))
-            wrong = wrong or self._difference(variant, actual, due, out, model)
+            cast = due if out is None else _cast(due, out.dtype)
+            wrong = wrong or self._difference(variant, place, actual, cast, out, model)
         if wrong is None and self.choices.is_replay:
             wrong = self.inputs_changed()
         if wrong:
@@ -204,22 +205,22 @@ class Caller:
                 _source(snippet, *checks, "print(result, due, sep='\\n')"),
             )
 
-    def _difference(self, variant, actual, due, out, x):
+    def _difference(self, variant, place, actual, due, out, x):
         """What is wrong with a result."""
-        if out is None and due.ndim == 0 and variant.function != BOTH:
-            if not isinstance(actual, np.generic) and not isinstance(x, np.ma.MaskedArray):
-                return f"{type(actual)} for a scalar"
+        keeps_order = variant.roles[place] == FULL
         masked = isinstance(x, np.ma.MaskedArray) and variant.roles[0] == FULL and out is None
-        if masked:
-            if not isinstance(actual, np.ma.MaskedArray) or (actual.mask != x.mask).any():
-                return "the mask is not that of the input"
+        if masked and not (isinstance(actual, np.ma.MaskedArray) and (actual.mask == x.mask).all()):
+            return "the mask is not that of the input"
+        is_scalar = out is None and due.ndim == 0 and variant.function != BOTH and not masked
+        if is_scalar and not isinstance(actual, np.generic):
+            return f"{type(actual)} for a scalar"
         actual = np.asarray(actual)
         if actual.shape != due.shape:
             return f"shape {actual.shape} for {due.shape}"
         if out is None:
             if actual.dtype != due.dtype:
                 return f"dtype {actual.dtype} for {due.dtype}"
-            if type(x) is np.ndarray and x.ndim and x.shape == actual.shape and not masked:
+            if keeps_order and type(x) is np.ndarray and x.ndim and not masked:
                 flags = x.flags
                 if flags.c_contiguous and not actual.flags.c_contiguous:
                     return "not in C order as the input"
@@ -247,6 +248,14 @@ class Caller:
             if self._laid[key].tobytes() != before:
                 return f"argument {key} was written"
         return None
+
+
+def _cast(due, dtype):
+    """What an out of this dtype gets."""
+    if dtype == due.dtype:
+        return due
+    with np.errstate(all="ignore"):
+        return due.astype(dtype.newbyteorder("="))
 
 
 def _source(snippet, *checks):

@@ -17,7 +17,8 @@ def _forward(name, x):
 
 def formula_bank(choices, fs):
     """The functions of a dtype without a kernel."""
-    shape = values.draw_shape(choices)
+    rows, n = values.draw_shape(choices)
+    shape = rows, min(n, 300)
     bank = Bank(fs, *shape)
     dtype = np.dtype(choices.pick("gFDG"))
     rng = np.random.default_rng(choices.draw(1 << 20))

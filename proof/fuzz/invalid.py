@@ -118,7 +118,7 @@ def call(caller):
     snippet = caller._snippet(variant, arguments, options)
     before = None if out is None else out.tobytes()
     try:
-        result = getattr(bank.fs, function)(*arguments, **options)
+        getattr(bank.fs, function)(*arguments, **options)
     except REFUSALS:
         if out is not None and out.tobytes() != before:
             raise Failure(f"{function}: out was written", _source(snippet)) from None

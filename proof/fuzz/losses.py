@@ -71,8 +71,8 @@ def loss_bank(choices, fs):
     for targets in ("labels", "probabilities"):
         if targets == "probabilities" and ignored is not None:
             continue
-        for options in ({}, {"sample_weight": "sample_weight"}):
-            options = dict(options)
+        for weighted in (False, True):
+            options = {"sample_weight": "sample_weight"} if weighted else {}
             if choices.draw(2):
                 options["weight"] = "weight"
             fixed = {}
@@ -107,13 +107,14 @@ def _add(bank, targets, options, fixed, dtype, loss_dtype):
     bank.variants.append(variant)
     alone = variant._replace(function="cross_entropy", roles=(ROWS,), results=results[:1])
     bank.variants.append(alone)
-    bank.exact[len(bank.variants)] = None
     # What means and sums are made from.
     weight = given.get("weight", np.ones(bank.n)).astype(float)
     sample = given.get("sample_weight", np.ones(bank.rows)).astype(float)
     share = sample
     if targets == "labels":
-        kept = aims != fixed["ignore_index"] if "ignore_index" in fixed else np.ones(len(aims), bool)
+        kept = (
+            aims != fixed["ignore_index"] if "ignore_index" in fixed else np.ones(len(aims), bool)
+        )
         share = np.where(kept, weight[np.where(kept, aims, 0).astype(np.intp)], 0) * sample
     exact = (loss, loss_scale, grad, grad_scale, share, loss_dtype)
     bank.exact[id(variant)] = bank.exact[id(alone)] = exact

@@ -1,0 +1,14 @@
+"""Faults planted in the source, one at a time, and whether the tests notice.
+
+(a) A mutation changes one token: a comparison, a sign, a constant, two arguments, a condition; or
+    it drops a statement (`python_source`, `kernel_source`). Which ones is the choice of a seeded
+    generator.
+(b) A Python file is changed in a copy of the tree. Kernels take minutes to compile, so all of
+    their mutations are compiled into one extension, and a number in the environment says which of
+    them is in force (`kernel_tree`).
+(c) Each mutation has a process of its own, forked from one that has imported NumPy, SciPy and
+    pytest (`runner`). Tests that are likely to notice (`order`) come first, one case of each test
+    before the second of any; all other tests only if those do not notice.
+(d) What survives is printed. Some mutations change nothing that can be seen, which only a reader
+    can tell.
+"""

@@ -1,0 +1,172 @@
+"""`python -m proof.mutate [--python | --kernels] [--count N] [--seed S] [--target T]`."""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import kernel_source, kernel_tree, order, python_source, runner
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "src/fastsoftmax"
+# Of processor time, for the likely tests of a mutation, and for all of them.
+FIRST_SECONDS, SECONDS = 12, 400
+
+
+def copy_of_tree(directory, target):
+    """The tree without its builds, but with the extensions, and with tests of one target."""
+    shutil.copytree(
+        ROOT,
+        directory,
+        ignore=shutil.ignore_patterns("build", "dist", ".git", "__pycache__", "*.so"),
+        dirs_exist_ok=True,
+    )
+    for extension in (ROOT / PACKAGE).glob("*.so"):
+        shutil.copy(extension, directory / PACKAGE)
+    for test in (directory / "tests").glob("*.py"):
+        text = test.read_text()
+        if test.name == "targets.py":
+            found = 'return importlib.import_module("fastsoftmax._cpu").runnable_targets()'
+            assert found in text
+            test.write_text(text.replace(found, f'return ("{target}",)'))
+    return directory
+
+
+def spread(rng, found, count):
+    """So many mutations, on lines of their own, each file in proportion to its mutations."""
+    rng.shuffle(found)
+    chosen, lines = [], set()
+    for mutation in found:
+        if (mutation.path, mutation.line) not in lines:
+            lines.add((mutation.path, mutation.line))
+            chosen.append(mutation)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def python_mutations(rng, count, only):
+    found = []
+    for path in sorted((ROOT / PACKAGE).glob("*.py")):
+        if only is None or path.name in only:
+            name = str(path.relative_to(ROOT))
+            found += python_source.mutations(name, path.read_text())
+    return spread(rng, found, count)
+
+
+def kernel_mutations(rng, count, only, target):
+    found = []
+    headers = [f"simd/{target}.hpp", "constants.hpp"]
+    sources = sorted((ROOT / PACKAGE).glob("*.p*x*")) + [ROOT / PACKAGE / h for h in headers]
+    for path in sources:
+        if path.name in ("simd.pxd", "_cpu.pyx") or (only and path.name not in only):
+            continue
+        find = kernel_source.cython_mutations
+        if path.suffix == ".hpp":
+            find = kernel_source.header_mutations
+        found += find(str(path.relative_to(ROOT)), path.read_text())
+    return spread(rng, found, count)
+
+
+class Judge:
+    """Runs the tests for one mutation after the other."""
+
+    def __init__(self, tree, target):
+        self.tree = tree
+        self.expression = " and ".join(
+            f"not {name}" for name in ("generic", "avx2", "avx512", "neon") if name != target
+        )
+        self.killed, self.survivors = 0, []
+
+    def killer(self, environment, tests, seconds):
+        """Which of these tests fails first, or None."""
+        log = self.tree / "log.txt"
+        status = runner.run(self.tree, tests, self.expression, environment, str(log), seconds)
+        if status in (0, 5) or (status == runner.OUT_OF_TIME and seconds == FIRST_SECONDS):
+            return None
+        return self._by_whom(log, status)
+
+    @staticmethod
+    def _by_whom(log, status):
+        if status in (runner.CRASHED, runner.OUT_OF_TIME):
+            return "a crash" if status == runner.CRASHED else "its time"
+        for line in log.read_text(errors="replace").splitlines()[::-1]:
+            if line.startswith(("FAILED", "ERROR")):
+                return line.split(" - ")[0].split(" ", 1)[1][:100]
+        return f"status {status}"
+
+    def judge(self, mutations):
+        """Run the likely tests for every mutation a while, then all for those that are left."""
+        for seconds in (FIRST_SECONDS, SECONDS):
+            left = []
+            for mutation, begin, environment, end in mutations:
+                begun = time.monotonic()
+                begin()
+                tests = order.likely(Path(mutation.path).name)
+                if seconds == SECONDS:
+                    tests += order.others(Path(mutation.path).name, self.tree)
+                killer = self.killer(environment, tests, seconds)
+                end()
+                self.killed += killer is not None
+                if killer is None:
+                    left.append((mutation, begin, environment, end))
+                verdict = f"killed by {killer}" if killer else "is left"
+                print(f"{time.monotonic() - begun:6.1f} s  {verdict}  {mutation}", flush=True)
+            mutations = left
+            print(f"{self.killed} are killed, {len(left)} are left", flush=True)
+        self.survivors = [mutation for mutation, *_ in mutations]
+
+
+def in_file(tree, mutation):
+    """A mutation with what puts it into its Python file, and out again."""
+    file = tree / mutation.path
+    source = file.read_text()
+    mutated = mutation.apply(source)
+    return mutation, lambda: file.write_text(mutated), {}, lambda: file.write_text(source)
+
+
+def in_kernels(number, mutation):
+    """A mutation with what puts it in force in the extension that has all of them."""
+    return mutation, lambda: None, {kernel_tree.VARIABLE: str(number)}, lambda: None
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m proof.mutate", description=__doc__)
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--python", action="store_true", help="the Python files alone")
+    kind.add_argument("--kernels", action="store_true", help="the kernels alone")
+    parser.add_argument("--count", type=int, default=None, help="how many of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--target", default="avx2", help="whose kernels are compiled")
+    parser.add_argument("--only", nargs="+", help="names of source files")
+    options = parser.parse_args(argv)
+    runner.prepare()
+    judges = []
+    with tempfile.TemporaryDirectory(prefix="fastsoftmax-mutate-") as directory:
+        if not options.kernels:
+            tree = copy_of_tree(Path(directory) / "python", options.target)
+            rng = random.Random(options.seed)
+            chosen = python_mutations(rng, options.count or 220, options.only)
+            judges.append(Judge(tree, options.target))
+            judges[-1].judge([in_file(tree, mutation) for mutation in chosen])
+        if not options.python:
+            tree = copy_of_tree(Path(directory) / "kernels", options.target)
+            rng = random.Random(options.seed)
+            found = kernel_mutations(rng, options.count or 110, options.only, options.target)
+            numbered = kernel_tree.build(tree, options.target, dict(enumerate(found, 1)))
+            judges.append(Judge(tree, options.target))
+            judges[-1].judge([in_kernels(*each) for each in numbered.items()])
+    survivors = [mutation for judge in judges for mutation in judge.survivors]
+    for mutation in survivors:
+        print(f"survives: {mutation}")
+    killed = sum(judge.killed for judge in judges)
+    total = killed + len(survivors)
+    print(f"mutate: {total} mutations, {killed} killed, {len(survivors)} survive")
+    return 1 if killed < 0.95 * total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

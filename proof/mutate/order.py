@@ -1,0 +1,95 @@
+"""Which tests are likely to notice a fault in a file, the likeliest first."""
+
+FORWARD = (
+    "test_special_values test_same_bits test_accuracy test_columns test_axes test_halves "
+    "test_dtypes test_where test_out test_warnings test_memory_safety test_shared_row test_workers"
+)
+BACKWARD = (
+    "test_gradients_special_values test_gradients_accuracy test_gradients_same_bits "
+    "test_gradients_arguments test_gradients_calculus test_gradients_properties "
+    "test_gradients_memory_safety"
+)
+LOSSES = (
+    "test_cross_entropy_special_values test_cross_entropy_accuracy test_cross_entropy_same_bits "
+    "test_cross_entropy_arguments test_cross_entropy_memory test_cross_entropy_properties "
+    "test_cross_entropy_masked"
+)
+STATES = "test_state test_state_same_bits test_state_accuracy test_state_machine"
+BACKWARD_FILES = (
+    "gradients gradient_columns gradient_groups gradient_overlap gradient_strips short_gradients "
+    "squares"
+)
+
+ORDER = {
+    "__main__.py": "test_command_line",
+    "_arguments.py": "test_axes test_out test_where test_dtypes test_containers test_weights "
+    "test_cross_entropy_arguments test_gradients_arguments test_differences_from_scipy",
+    "_cache.py": "test_cache",
+    "_coefficients.py": LOSSES,
+    "_cpu_count.py": "test_workers",
+    "_cross_entropy.py": LOSSES + " test_workers",
+    "_forward.py": "test_axes test_out test_signatures test_where test_weights test_workers",
+    "_gradient_formulas.py": "test_numpy_path test_gradients_masked test_gradients_arguments "
+    "test_gradients_special_values",
+    "_gradients.py": "test_gradients_arguments test_gradients_special_values test_signatures",
+    "_invalid.py": "test_warnings",
+    "_layout.py": "test_same_bits test_axes test_out test_workers test_gradients_same_bits "
+    "test_cross_entropy_same_bits test_memory_use",
+    "_logsumexp_gradients.py": "test_gradients_arguments test_signatures",
+    "_loss_options.py": "test_cross_entropy_masked test_cross_entropy_arguments "
+    "test_cross_entropy_special_values",
+    "_loss_sum.py": "test_cross_entropy_same_bits test_cross_entropy_special_values test_workers "
+    "test_cross_entropy_memory",
+    "_losses.py": "test_cross_entropy_arguments test_cross_entropy_special_values "
+    "test_cross_entropy_same_bits test_signatures test_workers",
+    "_normalize.py": "test_axes test_out test_where test_warnings test_containers test_numpy_path",
+    "_normalize_gradient.py": "test_gradients_masked test_gradients_arguments "
+    "test_gradients_special_values",
+    "_numpy_path.py": "test_numpy_path test_weights test_where test_warnings",
+    "_packing.py": "test_same_bits test_out test_halves test_dtypes test_gradients_same_bits "
+    "test_cross_entropy_same_bits test_workers test_memory_use test_threads_and_interrupts",
+    "_pieces.py": STATES,
+    "_reduce.py": "test_weights test_axes test_out test_where test_warnings test_dtypes",
+    "_reduce_gradient.py": "test_gradients_arguments test_gradients_special_values "
+    "test_gradients_masked test_gradients_accuracy test_gradients_calculus "
+    "test_gradients_same_bits",
+    "_shared_row.py": "test_shared_row test_workers",
+    "_sharing.py": "test_workers test_threads_and_interrupts test_shared_row",
+    "_state.py": STATES,
+    "_target.py": "test_import",
+    "_targets.py": "test_cross_entropy_masked test_cross_entropy_arguments "
+    "test_cross_entropy_special_values",
+    "_weighted.py": "test_weights test_warnings",
+    "_weighted_gradient.py": "test_gradients_special_values test_gradients_accuracy "
+    "test_gradients_arguments",
+    "_where.py": "test_where test_containers test_gradients_masked",
+    "_workers.py": "test_workers test_signatures",
+    "cross_entropy.pxd": LOSSES,
+    "short_cross_entropy.pxd": LOSSES,
+    "states.pxd": STATES,
+    "shared_row.pxd": "test_shared_row test_workers",
+    "halves.pxd": "test_halves test_gradients_same_bits test_cross_entropy_same_bits test_dtypes",
+    "elementary.pxd": "test_weights",
+    **{f"{name}.pxd": BACKWARD for name in BACKWARD_FILES.split()},
+    "_kernels.pyx": "test_special_values test_same_bits test_axes test_gradients_arguments "
+    "test_gradients_same_bits test_cross_entropy_arguments test_cross_entropy_same_bits test_state "
+    "test_halves test_warnings test_out test_containers",
+}
+
+
+def likely(name):
+    """The tests to run first for a fault in the file of this name."""
+    return tuple(f"tests/{test}.py" for test in ORDER.get(name, FORWARD).split())
+
+
+# They need other programs or minutes, and test no code of the library that others do not.
+LEFT_OUT = ("test_benchmark_grid", "test_examples", "test_documentation", "test_scipys_own_tests")
+
+
+def others(name, root):
+    """All other tests."""
+    first = likely(name)
+    every = sorted(f"tests/{path.name}" for path in (root / "tests").glob("test_*.py"))
+    return tuple(
+        test for test in every if test not in first and not any(out in test for out in LEFT_OUT)
+    )
