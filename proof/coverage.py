@@ -1,4 +1,4 @@
-"""`python -m proof.coverage [--target T ...] [--tree DIRECTORY] [--report] [--tests ...]`.
+"""`python -m proof.coverage [--target T ...] [--cases N] [--tree DIRECTORY] [--report]`.
 
 Which lines of the library the tests run: Python's, and those of the Cython sources.
 
@@ -28,6 +28,8 @@ from pathlib import Path
 import coverage
 import targets
 
+from . import sample
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path("src/fastsoftmax")
 # They run other libraries, or programs of their own, and no line that others do not.
@@ -54,18 +56,22 @@ def build(tree, chosen):
     subprocess.run([sys.executable, "-c", BUILD, *chosen], cwd=tree, env=environment, check=True)
 
 
-def run_tests(tree, chosen, tests):
-    """Run the tests of these targets; true if they pass."""
+def run_tests(tree, chosen, tests, cases):
+    """Run the tests of these targets, with so many cases of each at most."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(tree / "src"),
+        "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}",
         "FASTSOFTMAX_TARGET": chosen[0],  # others may not be built
     }
+    if cases is not None:
+        environment[sample.VARIABLE] = str(cases)
     expression = " and ".join(f"not {name}" for name in targets.ALL if name not in chosen)
     left_out = [f"--ignore=tests/{name}.py" for name in LEFT_OUT]
     command = ["-m", "coverage", "run", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "proof.sample"]
     command += ["-k", expression or "not nothing", *left_out, *tests]
-    return subprocess.run([sys.executable, *command], cwd=tree, env=environment, check=False)
+    process = subprocess.run([sys.executable, *command], cwd=tree, env=environment, check=False)
+    return process.returncode
 
 
 def kernel_counts(tree):
@@ -150,6 +156,7 @@ def main(argv=None):
     parser.add_argument("--target", nargs="+", default=targets.runnable(), choices=targets.ALL)
     parser.add_argument("--tree", type=Path, help="where to build; kept afterwards")
     parser.add_argument("--report", action="store_true", help="of what ran in the tree before")
+    parser.add_argument("--cases", type=int, help="of each test; all of them by default")
     parser.add_argument("--tests", nargs="+", default=["tests"])
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="fastsoftmax-coverage-") as directory:
@@ -158,7 +165,7 @@ def main(argv=None):
         if not options.report:
             copy_tree(tree)
             build(tree, options.target)
-            status = run_tests(tree, options.target, options.tests).returncode
+            status = run_tests(tree, options.target, options.tests, options.cases)
         total, never = report(tree)
     print(f"coverage: {total - never} of {total} lines run, {100 * (1 - never / total):.2f} %")
     return 1 if never or status else 0

@@ -205,3 +205,13 @@ def test_right_results_are_silent_at_every_length(fs, dtype, rng):
             for targets in (np.zeros(3, int), np.full((3, n), 1 / n)):
                 fs.cross_entropy_value_and_grad(x, targets, label_smoothing=0.1)
                 fs.cross_entropy_value_and_grad(x, targets)
+
+
+def test_an_infinite_loss_is_silent_though_its_gradient_is_not(fs, dtype):
+    """With +inf elsewhere the log-probability of the label is -inf, and the gradient nan."""
+    for row, label in (([INF, 0], 1), ([0, INF, INF, 5], 3)):
+        x = np.array([row], dtype)
+        with np.errstate(all="raise"):
+            assert fs.cross_entropy(x, [label]) == INF
+            with pytest.raises(FloatingPointError, match="invalid value"):
+                fs.cross_entropy_value_and_grad(x, [label])

@@ -1,15 +1,15 @@
 """Run tests on a mutated tree, in a process forked from one that has its imports done."""
 
-import collections
 import importlib
 import os
-import random
 import resource
 import signal
 import sys
 import time
 
 import pytest
+
+from proof import sample
 
 CRASHED, OUT_OF_TIME = 98, 99
 
@@ -34,26 +34,6 @@ def prepare():
         importlib.import_module(name)
 
 
-class Interleaved:
-    """One case of each test first, then another of each: soon all have been tried a little."""
-
-    @staticmethod
-    def _rank(items):
-        """The order: plain tests before those of hypothesis, and no test twice before all once."""
-        random.Random(0).shuffle(items)
-        seen = collections.Counter()
-        for item in items:
-            test = item.nodeid.split("[")[0]
-            seen[test] += 1
-            yield hasattr(item.function, "hypothesis"), seen[test], item
-
-    def pytest_collection_modifyitems(self, items):
-        ranked = sorted(self._rank(list(items)), key=lambda ranks: ranks[:2])
-        items[:] = [item for *_, item in ranked]
-
-    pytest_collection_modifyitems = pytest.hookimpl(trylast=True)(pytest_collection_modifyitems)
-
-
 def _child(tree, tests, expression, environment, log):
     os.setsid()
     os.chdir(tree)
@@ -68,7 +48,7 @@ def _child(tree, tests, expression, environment, log):
     arguments += ["--tb=line", "-k", expression, *tests]
     status = 3
     try:
-        status = int(pytest.main(arguments, [Interleaved()]))
+        status = int(pytest.main(arguments, [sample]))
     finally:
         sys.stdout.flush()
         os._exit(status)
