@@ -16,7 +16,7 @@ from libc.string cimport strcmp, strrchr
 
 from fastsoftmax.column_strips cimport is_bundled, reduce_strips
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
-from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply
+from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply, factor_of_terms, write_terms
 from fastsoftmax.gradient_columns cimport gradient_columns
 from fastsoftmax.gradient_groups cimport grouped_gradient_rows, has_grouped_rows
 from fastsoftmax.gradient_overlap cimport has_overlapped_rows, overlapped_gradient_rows
@@ -1161,6 +1161,24 @@ def exp(cnp.ndarray x not None):
 def log1p(cnp.ndarray x not None):
     """log(1 + x) for x at least 0 and below 2^1022, within 1 ULP."""
     return apply_to_array(LOG1P, x)
+
+
+def terms(cnp.ndarray x not None, cnp.ndarray K not None):
+    """The terms c * 2^(bias - K) * e^x that the kernels sum, for finite x and whole K next to it in base 2; and c * 2^bias."""
+    cdef int dtype = cnp.PyArray_TYPE(x)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    cdef cnp.ndarray out
+    if (
+        not PyArray_ISCARRAY_RO(x) or not PyArray_ISCARRAY_RO(K) or (dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE)
+        or cnp.PyArray_TYPE(K) != dtype or cnp.PyArray_SIZE(K) != n
+    ):
+        raise ValueError("terms take two contiguous arrays of one size, of float32 or float64")
+    out = <cnp.ndarray>cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), dtype)
+    if dtype == cnp.NPY_FLOAT:
+        write_terms(<const float*>cnp.PyArray_DATA(x), <const float*>cnp.PyArray_DATA(K), <float*>cnp.PyArray_DATA(out), n)
+        return out, factor_of_terms(<float>0)
+    write_terms(<const double*>cnp.PyArray_DATA(x), <const double*>cnp.PyArray_DATA(K), <double*>cnp.PyArray_DATA(out), n)
+    return out, factor_of_terms(<double>0)
 
 
 # One row for several threads.
