@@ -5,7 +5,7 @@
     those of columns.pxd, copied into panels, took three times as long for 1024 x 1024 numbers.
 (b) Of every column there is a sum for each lane of the row kernel: rows i and i + lanes are added to lane i modulo lanes,
     and the lanes meet in the row kernel's tree. Every step is the row kernel's, too, and so are the bits.
-(c) exp(logp) is taken as it is. A column with a logp above 0, or a sum that is not finite or near the end of the range, is
+(c) exp(logp) is taken as it is. A column with a logp above 0, or a sum that is tiny, not finite or near the end of the range, is
     unusual, and sends its strip to the row kernel before anything is written.
 (d) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
 """
@@ -21,6 +21,7 @@ from fastsoftmax.simd cimport (
 )
 from fastsoftmax.subnormals cimport exact_product
 from fastsoftmax.sums cimport BLOCK, power_of_two
+from fastsoftmax.tiny_gradients cimport one_where_tiny
 from fastsoftmax.vector_math cimport add_pair, exponential, exponential_term, lowest, magic_of, real
 
 cdef enum:
@@ -172,6 +173,8 @@ cdef inline void finish_sums(
         sum[0] = a
     if gradient != LOG_SOFTMAX_VJP:
         unusual[0] = one_where_large(sum[0])
+    if gradient == SOFTMAX_VJP:
+        unusual[0] = maximum(unusual[0], one_where_tiny(sum[0]))
 
 
 cdef inline void write_rows(

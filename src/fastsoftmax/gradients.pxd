@@ -18,8 +18,9 @@ from fastsoftmax.rows cimport SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_
 from fastsoftmax.simd cimport (
     broadcast, fma, has_fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low,
 )
-from fastsoftmax.subnormals cimport exact_product
+from fastsoftmax.subnormals cimport exact_product, out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
+from fastsoftmax.tiny_gradients cimport is_tiny_sum, tiny_softmax_gradient
 from fastsoftmax.vector_math cimport (
     accumulate_widely, exponential, exponential_term, first_lane, lowest, magic_of, real, scale_of, shift_limit, total_widely,
 )
@@ -349,6 +350,8 @@ cdef inline int gradient_row(
             huge = True
         if gradient == SOFTMAX_VJP:
             sum = <real>wide
+            if is_tiny_sum(sum) and out_of_line(tiny_softmax_gradient[real], g, values, out, n):
+                return 0
         elif gradient == LOG_SOFTMAX_VJP:
             sum = share_exponent(<real>0, wide, huge, &row)
         else:
