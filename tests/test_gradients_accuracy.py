@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference
 import reference_backward
-from formats import of
+from formats import assert_same_bits, of
 from test_accuracy import GENERIC_ALLOWANCE
 
 LENGTHS = (*range(1, 34), 64, 65, 100, 300, 1_025, 4_097)
@@ -85,8 +85,8 @@ def _errors(fs, name, dtype, cases):
     return reference.ulp_error(np.concatenate(results), exact, dtype, scale), scale
 
 
-# No bound is promised of these below the smallest normal number; docs/gradients.md gives this one.
-ROUNDED_TWICE = {"log_softmax_vjp", "logsumexp_vjp", "logsumexp_jvp"}
+# What docs/gradients.md says of results below the smallest normal number.
+SUBNORMAL_LIMIT = 2
 # Here exp(a - lse) can leave the range of the dtype that computes, where its product does not.
 BEYOND_FLOAT64 = {("logsumexp_vjp", "float64"), ("logsumexp_jvp", "float64")}
 
@@ -108,8 +108,9 @@ def test_error_is_within_the_promised_ulp(fs, target, name, dtype, vector, worst
         worst(name, dtype, target, error.max(), f"{family.__name__}, g {vector.__name__}")
         assert error.max() <= _limit(dtype, target), family.__name__
         subnormal = (abs(scale) < of(dtype).tiny).astype(bool)
-        limit = 2 if name in ROUNDED_TWICE else 1
-        assert error[subnormal].max(initial=0) <= limit, "below the smallest normal number"
+        assert error[subnormal].max(initial=0) <= SUBNORMAL_LIMIT, (
+            "below the smallest normal number"
+        )
 
 
 @pytest.mark.parametrize("name", [n for n in backward.ALL if n != "softmax_jvp"])
@@ -133,6 +134,46 @@ def test_a_large_vector_times_a_tiny_exponential_keeps_its_digits(fs, target, na
     exact, scale = getattr(reference_backward, name)(first, *saved)
     error, _ = _errors(fs, name, dtype, [((first, *saved), exact, scale)])
     assert error.max() <= _limit(dtype, target)
+
+
+@pytest.mark.parametrize("name", [n for n in backward.ALL if n != "softmax_jvp"])
+@pytest.mark.parametrize("n", [2, 3, 17, 40, 300, 1_025, 5_000])
+def test_products_below_the_smallest_normal_number_add_up(fs, target, name, dtype, n, rng):
+    """Each of them would lose half of the smallest subnormal, and the sum as many as it has."""
+    form = of(dtype)
+    g, *saved = backward.arguments(name, rng, (6, n), np.float64, -1, scale=8.0)
+    # From sums that are all 0 to results above the smallest normal number; and one row of zeros.
+    size = 2.0 ** (form.lowest + np.array([-form.digits, -form.digits / 2, -3, -1, 2, -np.inf]))
+    with np.errstate(under="ignore"):
+        g = (g * size.reshape(6, *(1 for _ in g.shape[1:]))).astype(dtype)
+    arguments = [g, *(a.astype(dtype) for a in saved)]
+    exact, scale = getattr(reference_backward, name)(*arguments)
+    results = getattr(fs, name)(*arguments, axis=-1)
+    error = reference.ulp_error(results, exact, dtype, scale)
+    normal = (abs(scale) >= form.tiny).astype(bool)
+    assert error[normal].max(initial=0) <= _limit(dtype, target)
+    assert error[~normal].max(initial=0) <= SUBNORMAL_LIMIT
+    for row in range(6):
+        alone = getattr(fs, name)(*backward.rows_of(name, arguments, row))
+        assert_same_bits(alone, results[row])
+    columns = [np.ascontiguousarray(a.T) for a in arguments]
+    assert_same_bits(getattr(fs, name)(*columns, axis=0).T, results)
+    if name == "softmax_vjp":
+        getattr(fs, name)(*arguments, axis=-1, out=arguments[0])
+        assert_same_bits(arguments[0], results)
+
+
+@pytest.mark.parametrize("weight", [2.0**30, -(2.0**100), 2.0**-3])
+def test_an_exponential_below_float64_keeps_its_digits_for_its_weight(fs, target, weight):
+    a, b = np.array([[0.0, -735.0, -720.5]]), np.array([[1.0, weight, weight]])
+    g, t, lse = np.array([1.25]), np.array([[0.0, 1.25, 0.75]]), np.array([0.0])
+    exact, scale = reference_backward.logsumexp_vjp(g, a, lse)
+    exact, scale = exact * b, scale * abs(b)
+    error = reference.ulp_error(fs.logsumexp_vjp(g, a, lse, axis=-1, b=b), exact, np.float64, scale)
+    assert error.max() <= _limit(np.dtype(float), target)
+    exact, scale = reference_backward.logsumexp_jvp(t * b, a, lse)
+    error = reference.ulp_error(fs.logsumexp_jvp(t, a, lse, axis=-1, b=b), exact, np.float64, scale)
+    assert error.max() <= _limit(np.dtype(float), target)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])

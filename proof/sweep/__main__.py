@@ -18,9 +18,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a hundredth: less than a minute")
     parser.add_argument("--share", type=float, default=1.0, help="how much of it, up to 1")
     parser.add_argument("--target", nargs="+", help="instruction sets; all that run here")
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the tables there"
-    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables there")
     arguments = parser.parse_args()
     share = QUICK if arguments.quick else arguments.share
     if not 0 < share <= 1:

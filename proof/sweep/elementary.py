@@ -24,6 +24,7 @@ from .record import Kind, Record
 PART = "elementary"
 CHUNK = 1 << 15
 RANDOM = 10**8
+WHOLE = 0.01  # the share from which on the searched cases are taken whole
 GENTLE = ("generic",)  # without fused multiply-add, rows are shifted much earlier
 HEX = float.hex
 
@@ -112,7 +113,7 @@ class Logarithm:
 class NarrowExponential(Logarithm):
     """e^x between -1 and 1, which weights of `logsumexp` go through, in ULP."""
 
-    name, bound = "e^x for weights", 1.5
+    name, bound = "e^x for weights", 2.0
     function = staticmethod(np.exp)
 
     def results(self, target, x):
@@ -238,6 +239,7 @@ def _climb(function, targets, start, allowed, rng, rounds):
 
 def _searched(record, function, hard, random, allowed, targets, rng, share):
     """Hard cases, random ones, and what a search finds from there; how many of each."""
+    hard = hard[:: max(1, round(WHOLE / share))]
     drawn = sweep(record, function, "random", random, targets)
     searched = sweep(record, function, "searched", _in_chunks(hard), targets)
     rounds = max(4, int(150 * share))

@@ -12,7 +12,7 @@ import backward
 import numpy as np
 from formats import FLOATS
 
-from . import functions
+from . import elementary, functions
 from .functions import Operation
 from .record import Record
 
@@ -53,9 +53,9 @@ FORWARD = [op for name in ("softmax", "log_softmax", "logsumexp") for op in _for
 LOSS, GRADIENT = functions._with_labels()
 
 
-def _judge_logits(record, packages, form):
+def _judge_logits(record, packages, form, partners):
     family = "every number"
-    for partner in PARTNERS:
+    for partner in partners:
         x = _pairs(form, partner)
         for operation in FORWARD:
             functions.judge(record, PART, operation, family, (x,), packages, form)
@@ -123,9 +123,10 @@ def _not_finite(packages, form):
 
 
 def run(record: Record, packages, share):
-    """Judge all numbers of both formats, whatever the share."""
+    """Judge all numbers of both formats, whatever the share; beside few others if it is small."""
+    partners = PARTNERS if share >= elementary.WHOLE else PARTNERS[:2]
     for form in HALVES:
-        _judge_logits(record, packages, form)
+        _judge_logits(record, packages, form, partners)
         _judge_products(record, packages, form)
         special = _not_finite(packages, form)
         record.count(PART, f"numbers of {form.name}", 2**16)

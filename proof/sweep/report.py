@@ -178,9 +178,8 @@ def write(path: Path, record: Record, share: float) -> None:
     """Put the section of this machine into the file, in place of an older one."""
     machine = platform.machine()
     old = path.read_text() if path.exists() else ""
-    kept = [
-        s for s in re.split(r"^(?=## )", old, flags=re.M)[1:] if not s.startswith(f"## {machine}\n")
-    ]
+    sections = re.split(r"^(?=## )", old, flags=re.MULTILINE)[1:]
+    kept = [section for section in sections if not section.startswith(f"## {machine}\n")]
     kept.append("\n".join(_section(record, share, machine)) + "\n")
     kept.sort(key=lambda section: section.startswith("## aarch64"))
     path.write_text("\n".join([TITLE, *(s.rstrip("\n") + "\n" for s in kept)]))

@@ -4,6 +4,8 @@
     there, nan included, counts for nothing.
 (b) Blocks are float64, so that a float32 exponential and its weight do not overflow apart.
 (c) The kernels know nothing of the weights, so whether a nan was made is found out here.
+(d) What the kernel is given is small where the result may be: below the smallest normal number it
+    would round before the weight does. Rows that have room for it go through it larger.
 """
 
 from __future__ import annotations
@@ -37,11 +39,23 @@ def _made_nan(result: Array, full: tuple[Array, ...], rows: tuple[Array, ...]) -
     return bool(made.any())
 
 
+_ROOM = 2.0**400
+
+
+def _room(vector: Array, a: Array, b: Array, lse: Array) -> Array:
+    """What rows are multiplied by: as much as nothing overflows by, nor lifts what counts as 0."""
+    is_small = (vector < 2.0**150) & (abs(b).max(axis=1) < 2.0**150) & (a.max(axis=1) - lse < 100)
+    room: Array = np.where(is_small, _ROOM, 1)
+    return room
+
+
 def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     """Write g * b * exp(a - lse). Overwrites a."""
     removed = _remove(a, b)
-    kernels.logsumexp_vjp(g, a, lse, out)
+    room = _room(abs(g), a, b, lse)
+    kernels.logsumexp_vjp(g * room, a, lse, out)
     np.multiply(out, b, out=out)
+    np.multiply(out, 1 / room[:, None], out=out)
     np.copyto(out, 0, where=removed)
     totals = out.sum(axis=1)
     if np.isnan(totals).any():
@@ -55,7 +69,10 @@ def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     removed = _remove(a, b)
     np.copyto(t, 0, where=removed)
     came = np.isnan(t).any(axis=1)
+    room = _room(abs(t).max(axis=1), a, b, lse)
+    np.multiply(t, room[:, None], out=t)
     np.multiply(t, b, out=t)
     np.copyto(t, 0, where=removed)
     kernels.logsumexp_jvp(t, a, lse, out)
+    np.multiply(out, 1 / room, out=out)
     return _made_nan(np.where(came, 0, out), (a, b), (lse,))
