@@ -1,11 +1,13 @@
 """Several workers: the bits, warnings and errors of one; settings as in `scipy.fft`."""
 
 import concurrent.futures
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import backward
 import layouts
@@ -423,6 +425,36 @@ def test_an_error_in_a_helper_is_raised_by_the_caller(fs, shared):
 
     with pytest.raises(MemoryError, match="of a helper"):
         modules(fs)[1].share(work, range(100), 4)
+
+
+def test_an_error_in_a_helper_keeps_no_array(fs, shared):
+    """Not even until the next garbage collection."""
+    caller = threading.get_ident()
+
+    def fail():
+        array = np.zeros(3)
+        arrays.append(weakref.ref(array))
+
+        def work(parts):
+            for _ in parts:
+                if threading.get_ident() != caller:
+                    raise MemoryError(array.shape)
+                time.sleep(0.01)
+            return False
+
+        with pytest.raises(MemoryError):
+            modules(fs)[1].share(work, range(100), 4)
+
+    arrays = []
+    gc.disable()
+    try:
+        fail()
+        until = time.monotonic() + 5  # the helper may still be leaving
+        while arrays[0]() is not None and time.monotonic() < until:
+            time.sleep(0.01)
+        assert arrays[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])

@@ -10,8 +10,9 @@
 (c) The calling thread leaves after its helpers. On an error or Ctrl-C they get no more parts, and
     their kernels stop where they would listen for Ctrl-C themselves. So no array is touched after
     the call.
-(d) An error in a helper is raised by the calling thread. NumPy's warnings are off in helpers; what
-    kernels return is reported by the calling thread, as without helpers.
+(d) An error in a helper is raised by the calling thread, and not kept: its traceback leads to the
+    arrays, and to whoever keeps it. NumPy's warnings are off in helpers; what kernels return is
+    reported by the calling thread, as without helpers.
 (e) There are no more threads than processors, whatever the number of workers; that one decides on
     the number of parts.
 """
@@ -89,9 +90,13 @@ class _Shared:
         except BaseException:
             self._stop[0] = 1
             self._wait_whatever_happens()
+            self._error = None
             raise
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None
         return answer or self._answer
 
     def _wait(self) -> None:
@@ -119,18 +124,16 @@ class _Shared:
                 return
             self._running += 1
         answer = False
-        error = None
         kernels.obey(self._stop)
         try:
             with np.errstate(all="ignore"):
                 answer = work(self)
-        except BaseException as caught:
-            error = caught
+        except BaseException as error:
+            with self._changed:
+                self._closed = True
+                self._error = error
         kernels.obey(None)
         with self._changed:
             self._answer |= answer
-            if error is not None:
-                self._closed = True
-                self._error = error
             self._running -= 1
             self._changed.notify()
