@@ -1,69 +1,16 @@
-"""Gradients and cross-entropy touch nothing beyond their arrays, from many threads, interrupted."""
+"""Gradients and cross-entropy from many threads, beside a thread that writes, and interrupted."""
 
 import concurrent.futures
-import os
-import subprocess
-import sys
 import threading
 import time
 
 import backward
 import numpy as np
 import pytest
-import targets
 from formats import assert_same_bits
-from test_memory_safety import GUARDED
 from test_threads_and_interrupts import Interrupted, alarm
 
 __all__ = ["alarm"]
-
-SWEEP = """
-import fastsoftmax as fs
-
-keep_y, room_y = guarded(8)
-keep_labels, room_labels = guarded(8)
-shapes = [(1, n) for n in (*range(1, 70), 129, 1025)]
-shapes += [(r, n) for r in (2, 3, 15, 16, 17, 33) for n in (1, 2, 3, 7, 10, 16, 17, 33)]
-for dtype in ("f4", "f8", "f2"):
-    for shape in shapes:
-        for at_end in (False, True):
-            g = place(room_x, shape, dtype, at_end)
-            y = place(room_y, shape, dtype, at_end)
-            out = place(room_out, shape, dtype, at_end)
-            labels = place(room_labels, shape[:1], "i4", at_end)
-            g[...] = np.linspace(-3, 3, g.size, dtype=dtype).reshape(shape)
-            y[...] = 0.25
-            labels[...] = shape[1] - 1
-            for axis in (0, 1):
-                for function in (fs.softmax_vjp, fs.log_softmax_vjp, fs.log_softmax_jvp):
-                    function(g, y, axis=axis)
-                    function(g, y, axis=axis, out=out)
-                lse = fs.logsumexp(g, axis=axis)
-                fs.logsumexp_vjp(lse, g, lse, axis=axis)
-                fs.logsumexp_vjp(lse, g, lse, axis=axis, out=out)
-                fs.logsumexp_jvp(y, g, lse, axis=axis)
-            for targets in (labels, y):
-                fs.cross_entropy(g, targets)
-                fs.cross_entropy_value_and_grad(g, targets)
-                fs.cross_entropy_value_and_grad(g, targets, out=out)
-                fs.cross_entropy_value_and_grad(g, targets, label_smoothing=0.1, out=out)
-            fs.softmax_vjp(g, y, axis=-1, out=y)
-            fs.cross_entropy_value_and_grad(g, labels, out=g)
-print("whole")
-"""
-
-
-def test_nothing_beyond_an_array_is_touched(target):
-    if sys.platform not in ("linux", "darwin"):
-        pytest.skip("needs mprotect")
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", GUARDED + SWEEP],
-        env=os.environ | {targets.VARIABLE: target},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.strip() == "whole", done.stderr[-2000:]
 
 
 def test_many_threads_at_once_give_the_bits_of_one(fs, dtype, rng):
