@@ -28,6 +28,18 @@ for profile, examples in (("quick", 60), ("thorough", 1_000)):
 hypothesis.settings.load_profile("quick")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--run-huge", action="store_true", help="run tests of arrays beyond 2^31 elements: 10 GB"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.get_closest_marker("huge") and not config.getoption("--run-huge"):
+            item.add_marker(pytest.mark.skip(reason="takes 10 GB: asked for by --run-huge"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """What is imported by name in a test is of its target, whatever other tests looked at."""
@@ -38,6 +50,7 @@ def pytest_runtest_setup(item):
 
 def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "error")
+    config.addinivalue_line("markers", "huge: needs 10 GB of memory, and --run-huge")
     config.stash[WORST] = {}
 
 
