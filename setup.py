@@ -13,10 +13,10 @@
 (e) Nothing that could merge or move code between targets: internal linkage, hidden symbols, no
     link-time optimisation. And never -ffast-math, which at link time switches a whole process to
     flush-to-zero.
-(e) With SOURCE_DATE_EPOCH set, one commit gives the same archives byte for byte, wherever and by
+(f) With SOURCE_DATE_EPOCH set, one commit gives the same archives byte for byte, wherever and by
     whomever they are made. setuptools leaves to us the source distribution's times and owners, and
     the modes of files, which depend on the umask.
-(f) A wheel says what is in it beside our own source: a bill of materials (PEP 770, in CycloneDX).
+(g) A wheel says what is in it beside our own source: a bill of materials (PEP 770, in CycloneDX).
 """
 
 import gzip
@@ -66,12 +66,13 @@ class Instrument(NamedTuple):
 
 INSTRUMENTS = {
     "": Instrument((), ()),
-    # Without debugging information of types, and with less optimisation, for the sake of time. A
-    # fault ends the process.
+    # A fault ends the process. Nothing is optimised: that would take the compiler long,
+    # and leave fewer faults to see.
     "sanitize": Instrument(
         (
-            "-O1",
+            "-O0",
             "-g1",
+            "-fno-wrapv",  # which the interpreter was built with: signed overflow is a fault here
             "-fno-omit-frame-pointer",
             "-fsanitize=address,undefined,float-cast-overflow",
             "-fno-sanitize-recover=all",
