@@ -1,0 +1,1 @@
+"""How soon a call hears Ctrl-C, on every path through the kernels."""
