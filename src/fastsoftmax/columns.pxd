@@ -19,7 +19,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc
 
 from fastsoftmax.rows cimport (
-    LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, shift_of,
+    LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, next_piece, shift_of,
 )
 from fastsoftmax.simd cimport (
     any_at_least, broadcast, load, load_partial, maximum, narrow, reduce_add, select_equal, select_less, store, store_partial,
@@ -371,7 +371,7 @@ cdef inline int sum_tile_carefully(
         read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
         add_panels_carefully(panels, panel_size, rows, columns, replaced, sums)
         start += rows
-        if (start * columns) % SIGNAL_PERIOD == 0:
+        if (start * columns) % SIGNAL_PERIOD < rows * columns:
             hear_signals()
     for j in range(columns):
         end_careful_sum(&sums[j])
@@ -392,7 +392,7 @@ cdef inline int replace_in_tile(
         read_shifted_tile(x + start * stride, stride, rows, columns, panels, panel_size, shifts, unused)
         replace_in_panels(panels, panel_size, y + start * stride, stride, rows, columns, replaced, sums)
         start += rows
-        if (start * columns) % SIGNAL_PERIOD == 0:
+        if (start * columns) % SIGNAL_PERIOD < rows * columns:
             hear_signals()
     return 0
 
@@ -426,7 +426,7 @@ cdef inline int find_in_advance(
             store(<real*>largest + p * width, top)
             p += 1
         start += rows
-        if (start * columns) % SIGNAL_PERIOD == 0:
+        if (start * columns) % SIGNAL_PERIOD < rows * columns:
             hear_signals()
     any_column[0] = False
     for j in range(columns):
@@ -444,24 +444,24 @@ cdef enum Kind:
     INFINITE  # its largest element is
 
 
-cdef inline bint find_special(
+cdef inline int find_special(
     const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, const real* largest, const real* results, char* kinds
-) noexcept nogil:
-    """Tell the columns whose largest element is infinite or whose result is nan; whether there are any."""
-    cdef Py_ssize_t j, i
-    cdef bint any_special = False
+) except -1 nogil:
+    """Tell the columns whose largest element is infinite or whose result is nan."""
+    cdef Py_ssize_t start, length, i, j
     for j in range(columns):
         kinds[j] = ORDINARY
-        any_special |= not (is_finite(largest[j]) and results[j] == results[j])
-    if any_special:
-        for j in range(columns):
-            if not (is_finite(largest[j]) and results[j] == results[j]):
-                kinds[j] = INFINITE
-                for i in range(n):
+        if not (is_finite(largest[j]) and results[j] == results[j]):
+            kinds[j] = INFINITE
+            start = 0
+            while start < n and kinds[j] == INFINITE:
+                next_piece(start, n, &length)
+                for i in range(start, start + length):
                     if x[i * stride + j] != x[i * stride + j]:
                         kinds[j] = HOLDS_NAN
                         break
-    return any_special
+                start += length
+    return 0
 
 
 cdef inline void write_special(
@@ -495,11 +495,11 @@ cdef inline void finish_logsumexp(
             y[j] = <real>NAN if kinds[j] == HOLDS_NAN else largest[j]
 
 
-cdef inline bint short_tile(
+cdef inline int short_tile(
     Operation operation, const real* x, real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* panels,
-    Py_ssize_t panel_size,
-) noexcept nogil:
-    """Columns of at most BLOCK elements. True if a nan was made where none came in."""
+    Py_ssize_t panel_size, bint* made_nan,
+) except -1 nogil:
+    """Columns of at most BLOCK elements."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef real largest[WIDEST]
     cdef real shifts[WIDEST]
@@ -516,7 +516,6 @@ cdef inline bint short_tile(
     cdef vec[double] a, b
     cdef vec[real] zero = broadcast(<real>0)
     cdef real* panel
-    cdef bint made_nan = False
     read_tile(x, stride, n, columns, panels, panel_size, largest)
     p = 0
     while p * width < columns:
@@ -555,13 +554,13 @@ cdef inline bint short_tile(
         )
     if operation == LOGSUMEXP:
         finish_logsumexp(y, columns, largest, logarithms, kinds)
-        return False
+        return 0
     if operation == LOG_SOFTMAX:
         write_differences(panels, panel_size, y, stride, n, columns, tops, results)
     write_special(operation, panels, panel_size, y, stride, n, columns, largest, kinds)
     for j in range(columns):
-        made_nan |= kinds[j] == INFINITE
-    return made_nan
+        made_nan[0] |= kinds[j] == INFINITE
+    return 0
 
 
 cdef inline int sum_tile(
@@ -624,7 +623,7 @@ cdef inline int sum_tile(
                 part.low = seconds[j]
                 merge(&terms[j], part)
         start += rows
-        if (start * columns) % SIGNAL_PERIOD == 0:
+        if (start * columns) % SIGNAL_PERIOD < rows * columns:
             hear_signals()
     return 0
 
@@ -748,7 +747,7 @@ cdef inline int long_tile(
             write_differences(panels, panel_size, y + start * stride, stride, rows, columns, largest, results)
         write_special(operation, panels, panel_size, y + start * stride, stride, rows, columns, largest, kinds)
         start += rows
-        if (start * columns) % SIGNAL_PERIOD == 0:
+        if (start * columns) % SIGNAL_PERIOD < rows * columns:
             hear_signals()
     if operation == SOFTMAX and not in_place and find_replaced(
         operation, columns, results, nearest, kinds, replaced
@@ -785,8 +784,8 @@ cdef inline int reduce_columns(
                 columns = smaller(inner - j, PANELS * width)
                 result = o * stride + j if operation == LOGSUMEXP else o * n * stride + j
                 if n <= BLOCK:
-                    made_nan[0] |= short_tile(
-                        operation, x + o * n * stride + j, y + result, stride, n, columns, panels, panel_size
+                    short_tile(
+                        operation, x + o * n * stride + j, y + result, stride, n, columns, panels, panel_size, made_nan
                     )
                 else:
                     long_tile(

@@ -19,7 +19,7 @@ from libc.string cimport memcpy
 from fastsoftmax.columns cimport LANES
 from fastsoftmax.gradients cimport load_at, value_of
 from fastsoftmax.rows cimport (
-    RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes,
+    RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
     long_quotients, replace_in_row, scale_block, sum_row_beside_maximum, sum_row_carefully,
 )
 from fastsoftmax.short_cross_entropy cimport cross_entropy_group, least_total
@@ -49,7 +49,7 @@ cdef inline double term_of_number(real x, real largest) noexcept nogil:
     )
 
 
-cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, real largest) noexcept nogil:
+cdef inline int dense_loss(const real* x, const real* dense, Py_ssize_t n, real largest, double* loss) except -1 nogil:
     """sum(dense * (largest - x)), block by block like every sum; 0 where dense is 0."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef vec[real] top = broadcast(largest)
@@ -75,32 +75,47 @@ cdef inline double dense_loss(const real* x, const real* dense, Py_ssize_t n, re
         total_widely(<real>0, first, second, &block_high, &block_low)
         add_scaled(&high, &low, 1.0, block_high, block_low, 1.0)
         start = end
-    return value_of(high, low)
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    loss[0] = value_of(high, low)
+    return 0
 
 
-cdef inline void subtract(real* grad, const real* dense, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        grad[i] = grad[i] - dense[i]
+cdef inline int subtract(real* grad, const real* dense, Py_ssize_t n) except -1 nogil:
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length, i
+    while start < n:
+        next_piece(start, n, &length)
+        for i in range(start, start + length):
+            grad[i] = grad[i] - dense[i]
+        start += length
+    return 0
 
 
-cdef inline bint special_cross_entropy(
-    const real* x, Py_ssize_t n, real largest, Py_ssize_t label, const real* dense, double at_target, double* loss, real* grad
-) noexcept nogil:
+cdef inline int special_cross_entropy(
+    const real* x, Py_ssize_t n, real largest, Py_ssize_t label, const real* dense, double at_target, double* loss, real* grad,
+    bint* made_nan,
+) except -1 nogil:
     """A row with a nan, or whose largest element is infinite: log_softmax is nan there and -inf elsewhere."""
-    cdef bint had_nan = any_nan(x, n)
-    cdef Py_ssize_t i
+    cdef bint had_nan
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length, i
     cdef double coefficient
+    find_nan(x, n, &had_nan)
     loss[0] = 0.0
-    for i in range(n):
-        coefficient = (<double>dense[i] if dense != NULL else 0.0) + (at_target if i == label else 0.0)
-        if coefficient != 0.0:
-            loss[0] += coefficient * (<double>NAN if had_nan or x[i] == largest else <double>INFINITY)
+    while start < n:
+        next_piece(start, n, &length)
+        for i in range(start, start + length):
+            coefficient = (<double>dense[i] if dense != NULL else 0.0) + (at_target if i == label else 0.0)
+            if coefficient != 0.0:
+                loss[0] += coefficient * (<double>NAN if had_nan or x[i] == largest else <double>INFINITY)
+        start += length
     if loss[0] != loss[0]:
         loss[0] = NAN
     if grad != NULL:
-        fill(grad, n, <real>NAN)
-    return not had_nan and (grad != NULL or loss[0] != loss[0])
+        fill_row(grad, n, <real>NAN)
+    made_nan[0] |= not had_nan and (grad != NULL or loss[0] != loss[0])
+    return 0
 
 
 cdef inline double target_gradient(
@@ -138,22 +153,21 @@ cdef inline int cross_entropy_row(
     if label == IGNORED or (dense == NULL and not has_target):
         loss[0] = 0.0
         if grad != NULL:
-            fill(grad, n, <real>0)
+            fill_row(grad, n, <real>0)
         return 0
     # Before the terms take the logits' place: the target's logit, and what the dense coefficients need.
     x_target = x[label] if has_target else <real>0
     if dense != NULL:
-        largest = block_maximum(x, n)
+        find_maximum(x, n, &largest)
         if is_finite(largest):
-            dense_part = dense_loss(x, dense, n, largest)
+            dense_loss(x, dense, n, largest, &dense_part)
     sum_row_beside_maximum(x, grad if resident else <real*>NULL, n, &largest, &shift, maxima, &state)
     if not is_finite(largest):
-        made_nan[0] |= special_cross_entropy(x, n, largest, label, dense, at_target, loss, grad)
-        return 0
+        return special_cross_entropy(x, n, largest, label, dense, at_target, loss, grad, made_nan)
     if state.high != state.high:
         loss[0] = NAN
         if grad != NULL:
-            fill(grad, n, <real>NAN)
+            fill_row(grad, n, <real>NAN)
         return 0
     logarithm = log_of_state(<real>0, state)
     # So small that it is the sum of the other terms itself; 0, too, may be the rounding of what a large total makes visible.

@@ -14,7 +14,7 @@
 
 from libc.math cimport INFINITY, NAN
 
-from fastsoftmax.rows cimport SIGNAL_PERIOD, any_nan, block_maximum, fill, hear_signals, is_finite, lanes
+from fastsoftmax.rows cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
 from fastsoftmax.simd cimport (
     broadcast, fma, has_fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low,
 )
@@ -51,9 +51,10 @@ cdef inline double bias_of(real unused) noexcept nogil:
     return 64.0 if real is float else 512.0
 
 
-cdef inline Exponentials exponentials_of(const real* x, Py_ssize_t n, real lse) noexcept nogil:
+cdef inline Exponentials exponentials_of(real largest, real lse) noexcept nogil:
+    """For a row whose largest element is this one."""
     cdef Exponentials row
-    cdef real largest = block_maximum(x, n) - lse
+    largest -= lse
     if not largest > 0:
         largest = 0
     if largest > shift_limit(<real>0):
@@ -247,11 +248,37 @@ cdef inline void write_gradient(
         store_partial(out + i, step_of_row(gradient, x, v, s, row), n - i)
 
 
+cdef inline int write_gradient_row(
+    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, Exponentials row, real sum
+) except -1 nogil:
+    """The same for a row of any length."""
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    while start < n:
+        next_piece(start, n, &length)
+        write_gradient(
+            gradient, g if gradient == LOGSUMEXP_VJP else g + start, values + start, out + start, length, row, sum
+        )
+        start += length
+    return 0
+
+
 cdef inline void make_nans_canonical(real* out, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
         if out[i] != out[i]:
             out[i] = NAN
+
+
+cdef inline int make_nans_canonical_in_row(real* out, Py_ssize_t n) except -1 nogil:
+    """The same for a row of any length."""
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    while start < n:
+        next_piece(start, n, &length)
+        make_nans_canonical(out + start, length)
+        start += length
+    return 0
 
 
 cdef inline int weighted_sum(
@@ -323,18 +350,21 @@ cdef inline int gradient_row(
     cdef double wide
     cdef Py_ssize_t written = 1 if gradient == LOGSUMEXP_JVP else n
     cdef Py_ssize_t given = 1 if gradient == LOGSUMEXP_VJP else n
-    cdef real sum
-    cdef bint suspect, had_nan
+    cdef real sum, largest
+    cdef bint suspect
+    cdef bint has_nan = False
+    cdef bint had_nan = False
     cdef bint huge = False
     row.lse = row.largest = row.exponent = row.unit_high = row.unit_low = 0.0
     row.halved = False
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         if lse[0] == -INFINITY:
-            fill(out, written, <real>0)
-            return 0
-        row = exponentials_of(values, n, lse[0])
+            return fill_row(out, written, <real>0)
+        find_maximum(values, n, &largest)
+        row = exponentials_of(largest, lse[0])
     elif gradient != SOFTMAX_VJP:
-        row = exponentials_of(values, n, <real>0)
+        find_maximum(values, n, &largest)
+        row = exponentials_of(largest, <real>0)
     if gradient == LOGSUMEXP_VJP:
         remove_bias(&row)
         sum = g[0]
@@ -359,17 +389,20 @@ cdef inline int gradient_row(
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         suspect |= not is_finite(lse[0])
-    had_nan = suspect and (
-        any_nan(g, given) or any_nan(values, n)
-        or (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]
-    )
+    if suspect:
+        find_nan(g, given, &had_nan)
+        if not had_nan:
+            find_nan(values, n, &had_nan)
+        if (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]:
+            had_nan = True
     if gradient == LOGSUMEXP_JVP:
         out[0] = sum + sum if row.halved else sum
     else:
-        write_gradient(gradient, g, values, out, n, row, sum)
+        write_gradient_row(gradient, g, values, out, n, row, sum)
     if suspect:
-        make_nans_canonical(out, written)
-        made_nan[0] |= not had_nan and any_nan(out, written)
+        make_nans_canonical_in_row(out, written)
+        find_nan(out, written, &has_nan)
+        made_nan[0] |= not had_nan and has_nan
     return 0
 
 

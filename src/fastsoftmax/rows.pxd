@@ -69,6 +69,14 @@ cdef inline int hear_signals() except -1 nogil:
         return PyErr_CheckSignals()
 
 
+cdef inline int next_piece(Py_ssize_t start, Py_ssize_t n, Py_ssize_t* length) except -1 nogil:
+    """The length of the next piece of a row, before which Ctrl-C is looked for; short rows are one piece."""
+    if start > 0:
+        hear_signals()
+    length[0] = n - start if n - start < SIGNAL_PERIOD else SIGNAL_PERIOD
+    return 0
+
+
 cdef inline bint any_nan(const real* x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
@@ -262,25 +270,81 @@ cdef inline void differences(const real* x, real* y, Py_ssize_t n, real largest,
         store_partial(y + i, (load_partial(x + i, n - i, <real>0) - top) - logarithm, n - i)
 
 
+# The same for a row of any length, piece by piece.
+
+
+cdef inline int find_nan(const real* x, Py_ssize_t n, bint* found) except -1 nogil:
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    found[0] = False
+    while start < n and not found[0]:
+        next_piece(start, n, &length)
+        found[0] = any_nan(x + start, length)
+        start += length
+    return 0
+
+
+cdef inline int find_maximum(const real* x, Py_ssize_t n, real* largest) except -1 nogil:
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    cdef real top
+    largest[0] = -INFINITY
+    while start < n:
+        next_piece(start, n, &length)
+        top = block_maximum(x + start, length)
+        if top > largest[0]:
+            largest[0] = top
+        start += length
+    return 0
+
+
+cdef inline int fill_row(real* y, Py_ssize_t n, real value) except -1 nogil:
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    while start < n:
+        next_piece(start, n, &length)
+        fill(y + start, length, value)
+        start += length
+    return 0
+
+
+cdef inline int differences_of_row(const real* x, real* y, Py_ssize_t n, real largest, real log_sum) except -1 nogil:
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    while start < n:
+        next_piece(start, n, &length)
+        differences(x + start, y + start, length, largest, log_sum)
+        start += length
+    return 0
+
+
 # One row.
 
 
-cdef inline bint special_softmax(const real* x, real* y, Py_ssize_t n) noexcept nogil:
-    """A row whose largest element is infinite has no softmax. True if that makes the row's first nan."""
-    cdef bint made_nan = not any_nan(x, n)
-    fill(y, n, <real>NAN)
-    return made_nan
+cdef inline int special_softmax(const real* x, real* y, Py_ssize_t n, bint* made_nan) except -1 nogil:
+    """A row whose largest element is infinite has no softmax. Tells whether that makes the row's first nan."""
+    cdef bint had_nan
+    find_nan(x, n, &had_nan)
+    fill_row(y, n, <real>NAN)
+    made_nan[0] |= not had_nan
+    return 0
 
 
-cdef inline bint special_log_softmax(const real* x, real* y, Py_ssize_t n, real largest) noexcept nogil:
+cdef inline int special_log_softmax(const real* x, real* y, Py_ssize_t n, real largest, bint* made_nan) except -1 nogil:
     """Elements equal to an infinite largest have no logarithm of a probability; beside +inf the others have -inf."""
-    cdef Py_ssize_t i
-    if any_nan(x, n):
-        fill(y, n, <real>NAN)
-        return False
-    for i in range(n):
-        y[i] = <real>NAN if x[i] == largest else <real>(-INFINITY)
-    return True
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length, i
+    cdef bint had_nan
+    find_nan(x, n, &had_nan)
+    if had_nan:
+        return fill_row(y, n, <real>NAN)
+    while start < n:
+        next_piece(start, n, &length)
+        for i in range(start, start + length):
+            y[i] = <real>NAN if x[i] == largest else <real>(-INFINITY)
+        start += length
+    made_nan[0] = True
+    return 0
 
 
 cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real shift, CarefulSum* row) except -1 nogil:
@@ -337,8 +401,7 @@ cdef inline int softmax_row(const real* x, real* y, Py_ssize_t n, real* copy, bi
         if maxima[block] > largest:
             largest = maxima[block]
     if not is_finite(largest):
-        made_nan[0] |= special_softmax(x, y, n)
-        return 0
+        return special_softmax(x, y, n, made_nan)
     if copy != NULL:
         x = copy
     shift = shift_of(largest)
@@ -479,14 +542,12 @@ cdef inline int long_softmax_row(
     shift = 0
     sum_terms(x, n, shift, &state, &largest)
     if not is_finite(largest):
-        made_nan[0] |= special_softmax(x, y, n)
-        return 0
+        return special_softmax(x, y, n, made_nan)
     shift = shift_of(largest)
     if shift != 0:
         sum_terms(x, n, shift, &state, &largest)
     if state.high != state.high:
-        fill(y, n, <real>NAN)
-        return 0
+        return fill_row(y, n, <real>NAN)
     return long_quotients(x, y, n, largest, shift, state.high, state.low, 1.0, 1.0, 0.0, past_caches)
 
 
@@ -585,20 +646,22 @@ cdef inline int log_softmax_row(const real* x, real* y, Py_ssize_t n, bint* made
     cdef double logarithm = 0.0
     log_sum(x, n, &largest, &logarithm)
     if not is_finite(largest):
-        made_nan[0] |= special_log_softmax(x, y, n, largest)
+        special_log_softmax(x, y, n, largest, made_nan)
     elif logarithm != logarithm:
-        fill(y, n, <real>NAN)
+        fill_row(y, n, <real>NAN)
     else:
-        differences(x, y, n, largest, <real>logarithm)
+        differences_of_row(x, y, n, largest, <real>logarithm)
     return 0
 
 
 cdef inline int logsumexp_row(const real* x, real* y, Py_ssize_t n) except -1 nogil:
     cdef real largest
     cdef double logarithm = 0.0
+    cdef bint had_nan
     log_sum(x, n, &largest, &logarithm)
     if not is_finite(largest):
-        y[0] = <real>NAN if any_nan(x, n) else largest
+        find_nan(x, n, &had_nan)
+        y[0] = <real>NAN if had_nan else largest
     elif logarithm != logarithm:
         y[0] = NAN
     else:
