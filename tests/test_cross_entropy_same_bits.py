@@ -98,6 +98,47 @@ def test_classes_along_any_axis(fs, dtype, kind, rng):
             _assert_same(result, (loss, np.moveaxis(gradient, -1, axis)))
 
 
+COLUMNS = [
+    *[(2, n, inner) for n in (1, 2, 10, 70) for inner in (1, 3, 4, 7, 8, 15, 17, 33)],
+    *[(1, n, inner) for n in (300, 1_000, 1_024, 1_025) for inner in (5, 9, 100)],
+    (3, 5, 2_100),
+    (1, 64, 5_000),
+    (700, 9, 4),
+    (1, 70_001, 9),
+]
+
+
+@KINDS
+@pytest.mark.parametrize("shape", COLUMNS, ids=str)
+def test_columns_of_any_length_and_number(fs, dtype, kind, shape, rng):
+    x, labels, options = _case(kind, rng, shape, dtype, 1)
+    of_rows = labels if kind != "probabilities" else np.moveaxis(labels, 1, -1)
+    expected = _both(fs, np.ascontiguousarray(np.moveaxis(x, 1, -1)), of_rows, **options)
+    loss, gradient = _both(fs, x, labels, 1, **options)
+    _assert_same((loss, np.moveaxis(gradient, 1, -1)), expected)
+    assert_same_bits(fs.cross_entropy(x, labels, 1, reduction="none", **options), loss)
+    _assert_same(_both(fs, x, labels, 1, out=x, **options), (loss, gradient))
+
+
+def test_unusual_columns_among_others(fs, dtype, rng):
+    for n in (2, 10, 300, 1_100):
+        for value in (np.inf, -np.inf, np.nan, 60_000.0, 100.0, -100.0):
+            for weight in (1.0, 0.0, -1e-9, 1e-40):
+                x, labels, _ = _case("labels", rng, (37, n), dtype)
+                x[20, 0] = value
+                x[20, 1:] = np.where(value == -np.inf, value, x[20, 1:])
+                weights = rng.standard_normal(37)
+                weights[19:22] = weight
+                labels[5] = -100
+                options = {"sample_weight": weights, "ignore_index": -100}
+                columns = np.ascontiguousarray(x.T)
+                with np.errstate(invalid="ignore"):
+                    loss, gradient = _both(fs, x, labels, **options)
+                    _assert_same(_both(fs, columns, labels, 0, **options), (loss, gradient.T))
+                    place = _both(fs, columns, labels, 0, out=columns, **options)
+                    _assert_same(place, (loss, gradient.T))
+
+
 @KINDS
 @pytest.mark.parametrize("layout", layouts.ALL, ids=lambda f: f.__name__)
 def test_each_argument_in_any_layout(fs, dtype, kind, layout, rng):

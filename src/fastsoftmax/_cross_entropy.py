@@ -2,9 +2,9 @@
 
 (a) A row is a slice along the axis of classes, and rows are numbered in index order, whatever the
     layout: so the mean adds the losses in one order. Pieces do not enter into it.
-(b) Where logits and gradient are rows of a dtype that the kernel takes, it works on them in place,
-    and a piece is as many rows as their coefficients are kept small for. What is not (another axis,
-    strided) is packed into scratch that stays in cache.
+(b) Where logits and gradient are blocks (outer, n, inner) of a dtype that the kernel takes, it
+    works on them in place, and a piece is as many rows as their coefficients are kept small for.
+    What is not (strided, byte-swapped) is packed into scratch that stays in cache.
 (c) Extra memory: the copy of the labels, the scratch of one piece, and a copy of an argument that
     `out` partly overlaps.
 (d) `out` may be the logits or the probabilities themselves: a piece is read before it is written.
@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -84,6 +85,15 @@ def _rows_of_piece(rows: int, n: int, small: bool, workers: int) -> int:
     return min(-(-rows // share_count(rows * n, workers)), most)
 
 
+def _classes_between(x: Array) -> int:
+    """How many of the axes before the classes, the last axis of x, lie outside them in memory."""
+    place = x.ndim - 1
+    step = abs(x.strides[-1])
+    while place > 0 and (x.shape[place - 1] == 1 or abs(x.strides[place - 1]) < step):
+        place -= 1
+    return place
+
+
 def _run(
     logits: Array,
     coefficients: OfLabels | OfProbabilities,
@@ -94,13 +104,17 @@ def _run(
 ) -> Losses:
     """Go through the rows of logits (..., n); store losses and gradients that are asked for."""
     *rows, n = logits.shape
+    count = logits.size // n
+    place = _classes_between(logits)
+    order = (*range(place), len(rows), *range(place, len(rows)))
+    logits = logits.transpose(order)
     taken = taken_as(logits.dtype, kernels.cross_entropy, dtype)
     direct = fits(logits, taken)
     returned = dtype
     if grad is not None:
+        grad = grad.transpose(order)
         returned = taken_as(grad.dtype, kernels.cross_entropy, dtype)
         direct = direct and fits(grad, returned)
-    count = logits.size // n
     if logits.size * dtype.itemsize <= ALONE or count == 1:
         workers = 1
     size = _rows_of_piece(count, n, coefficients.has_dense_rows or not direct, workers)
@@ -111,9 +125,10 @@ def _run(
         row_losses = np.empty(min(size, count))
         invalid = False
         for start, stop, part in pieces:
-            shape = (stop - start, n)
-            given = logits[part]
-            packed = not fits(given, taken)
+            box = part if part == (...,) else (*part[:place], slice(None), *part[place:])
+            given = logits[box]
+            shape = (prod(given.shape[:place]), n, prod(given.shape[place + 1 :]))
+            packed = not (direct or fits(given, taken))
             if packed:
                 x = room(scratch, 0, shape, taken)
                 copy(x.reshape(given.shape), given)
@@ -121,8 +136,8 @@ def _run(
                 x = given.reshape(shape)
             target = block = None
             if grad is not None:
-                target = grad[part]
-                if fits(target, returned):
+                target = grad[box]
+                if direct or fits(target, returned):
                     block, target = target.reshape(shape), None
                 else:
                     reused = packed and returned == taken

@@ -16,6 +16,7 @@ from libc.string cimport strcmp, strrchr
 
 from fastsoftmax.column_strips cimport is_bundled, reduce_strips
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
+from fastsoftmax.cross_entropy_columns cimport cross_entropy_columns
 from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply, factor_of_terms, write_terms
 from fastsoftmax.gradient_columns cimport gradient_columns
 from fastsoftmax.gradient_groups cimport grouped_gradient_rows, has_grouped_rows
@@ -618,31 +619,41 @@ cdef struct Rows:  # what belongs to rows of logits: see `cross_entropy`
 
 
 cdef int add_rows(
-    const Rows* rows, Py_ssize_t first, Py_ssize_t count, const real* logits, real* grad, bint* made_nan
+    const Rows* rows, Py_ssize_t first, const real* logits, real* grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride,
+    bint* made_nan,
 ) except -1 nogil:
-    """Losses and gradients of some of the rows."""
-    return cross_entropy_rows(
-        logits, count, rows.n, <const long long*>NULL if rows.labels == NULL else rows.labels + first,
-        <const real*>NULL if rows.dense == NULL else <const real*>rows.dense + first * rows.dense_stride, rows.dense_stride,
-        rows.at_target + first, rows.total + first, rows.losses + first, grad, made_nan,
+    """Losses and gradients of the rows (outer, inner), of which the first is this one."""
+    cdef const long long* labels = <const long long*>NULL if rows.labels == NULL else rows.labels + first
+    cdef const real* dense = <const real*>NULL if rows.dense == NULL else <const real*>rows.dense + first * rows.dense_stride
+    if stride == 1:
+        return cross_entropy_rows(
+            logits, outer, rows.n, labels, dense, rows.dense_stride, rows.at_target + first, rows.total + first,
+            rows.losses + first, grad, made_nan,
+        )
+    return cross_entropy_columns(
+        logits, grad, outer, rows.n, inner, stride, labels, dense, rows.dense_stride, rows.at_target + first,
+        rows.total + first, rows.losses + first, made_nan,
     )
 
 
-cdef int add_rows_of_halves(const Rows* rows, Py_ssize_t count, Operand logits, Operand grad, bint* made_nan) except -1 nogil:
+cdef int add_rows_of_halves(
+    const Rows* rows, Operand logits, Operand grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride, bint* made_nan
+) except -1 nogil:
     """The same, of all rows, where logits or gradient are stored in 16 bits."""
     cdef Operand[2] operands = [logits, grad]
-    cdef Chunks chunks = chunks_of(count, rows.n, 1, 1)
-    cdef void* memory = give_scratch(operands, 2, &chunks, rows.n * sizeof(float) > RESIDENT_BYTES)
+    cdef Chunks chunks = chunks_of(outer, rows.n, inner, stride)
+    cdef void* memory = give_scratch(operands, 2, &chunks, inner > 1 or rows.n * sizeof(float) > RESIDENT_BYTES)
     cdef Py_ssize_t since = 0
     try:
         while next_chunk(&chunks):
             add_rows(
-                rows, chunks.first, chunks.outers, <const float*>widened(&operands[0], &chunks),
-                <float*>NULL if grad.data == NULL else room_for(&operands[1], &chunks), made_nan,
+                rows, chunks.first * inner + chunks.column, <const float*>widened(&operands[0], &chunks),
+                <float*>NULL if grad.data == NULL else room_for(&operands[1], &chunks), chunks.outers, chunks.columns,
+                chunks.columns, made_nan,
             )
             if grad.data != NULL:
                 narrowed(&operands[1], &chunks)
-            since += chunks.outers * rows.n
+            since += chunks.outers * rows.n * chunks.columns
             if since >= SIGNAL_PERIOD:
                 since = 0
                 hear_signals()
@@ -652,14 +663,15 @@ cdef int add_rows_of_halves(const Rows* rows, Py_ssize_t count, Operand logits, 
 
 
 cdef int add_any_rows(
-    const Rows* rows, Py_ssize_t count, int dtype, Operand logits, Operand grad, bint* made_nan
+    const Rows* rows, int dtype, Operand logits, Operand grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride,
+    bint* made_nan,
 ) except -1 nogil:
     """The same for each dtype that is computed in, however it is stored."""
     if dtype == cnp.NPY_DOUBLE:
-        return add_rows(rows, 0, count, <const double*>logits.data, <double*>grad.data, made_nan)
+        return add_rows(rows, 0, <const double*>logits.data, <double*>grad.data, outer, inner, stride, made_nan)
     if logits.storage == FLOAT32 and grad.storage == FLOAT32:
-        return add_rows(rows, 0, count, <const float*>logits.data, <float*>grad.data, made_nan)
-    return add_rows_of_halves(rows, count, logits, grad, made_nan)
+        return add_rows(rows, 0, <const float*>logits.data, <float*>grad.data, outer, inner, stride, made_nan)
+    return add_rows_of_halves(rows, logits, grad, outer, inner, stride, made_nan)
 
 
 cdef int check_vector(cnp.ndarray x, int dtype, Py_ssize_t rows) except -1:
@@ -672,15 +684,17 @@ def cross_entropy(
     cnp.ndarray logits not None, cnp.ndarray labels, cnp.ndarray dense, cnp.ndarray at_target not None,
     cnp.ndarray total not None, cnp.ndarray losses not None, cnp.ndarray grad,
 ):
-    """Write the rows' losses and, with grad, their gradients. True if a row without nan has become nan.
+    """Write the losses of the rows (outer, inner) and, with grad, their gradients. True if one without nan has become nan.
 
     With L = log(sum(exp(x - max))), loss = total*L + sum(dense*(max - x)) + at_target*(max - x[label]) and
     grad = total*softmax(x) - dense - at_target*[class == label]. A label of -1 marks a row to leave out.
     """
-    if cnp.PyArray_NDIM(logits) != 2 or not PyArray_ISCARRAY_RO(logits) or cnp.PyArray_DIM(logits, 1) < 1:
-        raise ValueError("logits are (rows, n), contiguous")
-    cdef Py_ssize_t rows = cnp.PyArray_DIM(logits, 0)
+    check_blocks(logits, logits if grad is None else grad, False, grad is not None)
+    cdef Py_ssize_t outer = cnp.PyArray_DIM(logits, 0)
     cdef Py_ssize_t n = cnp.PyArray_DIM(logits, 1)
+    cdef Py_ssize_t inner = cnp.PyArray_DIM(logits, 2)
+    cdef Py_ssize_t stride = stride_of(logits)
+    cdef Py_ssize_t rows = outer * inner
     cdef int dtype = computed_in(logits)
     cdef Py_ssize_t row
     if dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE:
@@ -700,11 +714,6 @@ def cross_entropy(
         or cnp.PyArray_DIM(dense, 1) != n or (cnp.PyArray_DIM(dense, 0) != 1 and cnp.PyArray_DIM(dense, 0) != rows)
     ):
         raise ValueError("dense coefficients are (rows, n) or (1, n), contiguous, of the dtype that logits compute in")
-    if grad is not None and (
-        not PyArray_ISCARRAY(grad) or computed_in(grad) != dtype or cnp.PyArray_NDIM(grad) != 2
-        or cnp.PyArray_DIM(grad, 0) != rows or cnp.PyArray_DIM(grad, 1) != n
-    ):
-        raise ValueError("grad is (rows, n), contiguous, of a dtype that computes as the logits do")
     cdef Rows all_rows
     all_rows.n = n
     all_rows.labels = <const long long*>NULL if labels is None else <const long long*>cnp.PyArray_DATA(labels)
@@ -719,7 +728,7 @@ def cross_entropy(
     if grad is None:
         second.data = NULL
     with nogil:
-        add_any_rows(&all_rows, rows, dtype, first, second, &made_nan)
+        add_any_rows(&all_rows, dtype, first, second, outer, inner, stride, &made_nan)
     return made_nan
 
 
@@ -773,7 +782,7 @@ cdef int labelled_rows(
     while start < count and not made_nan[0]:
         length = count - start if count - start < LABELLED else LABELLED
         rows.labels = labels + start
-        add_any_rows(&rows, length, dtype, logits, grad, made_nan)
+        add_any_rows(&rows, dtype, logits, grad, length, 1, 1, made_nan)
         if losses == NULL:
             add_losses(<const double*>piece, length, high, low)
         elif dtype == cnp.NPY_DOUBLE:

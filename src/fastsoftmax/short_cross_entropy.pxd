@@ -93,11 +93,14 @@ cdef inline vec[double] target_gradients(
     return (load(total) - load(at_target)) * (load(term) / sum) - load(at_target) * (others / sum)
 
 
-cdef inline bint cross_entropy_group(
-    const real* x, Py_ssize_t n, Py_ssize_t rows, const long long* labels, const double* at_target, const double* total,
-    double* losses, real* grad, real* panel,
+cdef inline bint cross_entropy_panel(
+    real* panel, Py_ssize_t n, Py_ssize_t rows, const long long* labels, const double* at_target, const double* total,
+    double* losses, bint with_grad,
 ) noexcept nogil:
-    """One group of rows of n > 1 elements, in place or not. False, and nothing written, if one needs a closer look."""
+    """Rows of 1 < n <= BLOCK elements: losses and, in the panel's place, gradients.
+
+    False, and no losses, if one needs a closer look.
+    """
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Coefficients group
     cdef double group_losses[LANES]
@@ -110,7 +113,6 @@ cdef inline bint cross_entropy_group(
     cdef vec[real] top, ties, unusual, values, high, low, watched_bits, nearest
     cdef vec[double] a, b, log_a, log_b, max_a, max_b, sum_a, sum_b, sum_low_a, sum_low_b
     cdef vec[double] zero = broadcast(0.0)
-    read_rows(x, n, rows, panel)
     top = load(<const real*>panel)
     for i in range(1, n):
         top = maximum(load(<const real*>panel + i * width), top)
@@ -119,7 +121,7 @@ cdef inline bint cross_entropy_group(
         return False
     for i in range(width):
         group.x_target[i] = panel[group.label[i] * width + i]
-    sum_panel(panel, <real*>NULL if grad == NULL else panel, n, top, True, &a, &b, &ties)
+    sum_panel(panel, panel if with_grad else <real*>NULL, n, top, True, &a, &b, &ties)
     maximum_term(top, &max_a, &max_b)
     if real is float:
         log_a = log_of_sum(widen_low(ties), a, max_a)
@@ -141,7 +143,7 @@ cdef inline bint cross_entropy_group(
         )
     else:
         store(<double*>group_losses, losses_of(log_a, top, group.total, group.at_target, group.x_target))
-    if grad != NULL:
+    if with_grad:
         for i in range(width):
             group.term[i] = panel[group.label[i] * width + i]
         sum_low_a = sum_low_b = zero
@@ -191,7 +193,19 @@ cdef inline bint cross_entropy_group(
             return False
         for i in range(width):
             panel[group.label[i] * width + i] = at[i]
-        write_rows(panel, grad, n, rows)
     for i in range(rows):
         losses[i] = group_losses[i]
+    return True
+
+
+cdef inline bint cross_entropy_group(
+    const real* x, Py_ssize_t n, Py_ssize_t rows, const long long* labels, const double* at_target, const double* total,
+    double* losses, real* grad, real* panel,
+) noexcept nogil:
+    """One group of rows of n > 1 elements, in place or not. False, and nothing written, if one needs a closer look."""
+    read_rows(x, n, rows, panel)
+    if not cross_entropy_panel(panel, n, rows, labels, at_target, total, losses, grad != NULL):
+        return False
+    if grad != NULL:
+        write_rows(panel, grad, n, rows)
     return True
