@@ -22,6 +22,26 @@ cdef enum:
     SHORT = 64
     SHORTER = 40  # softmax and its logarithm of longer rows are faster in groups, see row_groups.pxd
     LANES = 16  # of float32
+    FEW = 4
+
+
+# Loops of a constant length, which compilers turn into a few permutations: for rows so short that squares are mostly empty.
+
+
+cdef inline void read_few(const real* x, Py_ssize_t n, real* panel) noexcept nogil:
+    """`read_rows`, of whole groups."""
+    cdef Py_ssize_t i, j
+    for i in range(lanes(<real>0)):
+        for j in range(n):
+            panel[j * lanes(<real>0) + i] = x[i * n + j]
+
+
+cdef inline void write_few(const real* panel, real* y, Py_ssize_t n) noexcept nogil:
+    """`write_rows`, of whole groups."""
+    cdef Py_ssize_t i, j
+    for i in range(lanes(<real>0)):
+        for j in range(n):
+            y[i * n + j] = panel[j * lanes(<real>0) + i]
 
 
 cdef inline void read_rows(const real* x, Py_ssize_t n, Py_ssize_t rows, real* panel) noexcept nogil:
@@ -30,6 +50,16 @@ cdef inline void read_rows(const real* x, Py_ssize_t n, Py_ssize_t rows, real* p
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t count, i
     cdef vec[real] square[LANES]
+    if rows == width and n <= FEW:
+        if n == 2:
+            read_few(x, 2, panel)
+        elif n == 3:
+            read_few(x, 3, panel)
+        elif n == 4:
+            read_few(x, 4, panel)
+        else:
+            read_few(x, 1, panel)
+        return
     while start < n:
         count = n - start if n - start < width else width
         for i in range(width):
@@ -51,6 +81,16 @@ cdef inline void write_rows(const real* panel, real* y, Py_ssize_t n, Py_ssize_t
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t count, i
     cdef vec[real] square[LANES]
+    if rows == width and n <= FEW:
+        if n == 2:
+            write_few(panel, y, 2)
+        elif n == 3:
+            write_few(panel, y, 3)
+        elif n == 4:
+            write_few(panel, y, 4)
+        else:
+            write_few(panel, y, 1)
+        return
     while start < n:
         count = n - start if n - start < width else width
         for i in range(width):
