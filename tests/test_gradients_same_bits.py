@@ -79,6 +79,36 @@ def test_unusual_rows_among_others(fs, name, dtype, rng):
 
 
 @NAMES
+@pytest.mark.parametrize(
+    ("n", "inner"),
+    [
+        *[(n, 70) for n in (1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33)],
+        *[(n, inner) for n in (40, 129, 1_024, 1_040, 1_041) for inner in (2, 3, 7, 8, 20, 64, 65)],
+        *[(33, inner) for inner in (6_144, 6_145, 10_241)],
+    ],
+)
+def test_columns_of_any_length_and_number(fs, name, dtype, n, inner, rng):
+    """Short columns, few columns and wide strips have ways of their own."""
+    function = getattr(fs, name)
+    arrays = backward.arguments(name, rng, (inner, n), dtype, -1)
+    expected = function(*arrays, axis=-1)
+    columns = [np.ascontiguousarray(a.T) for a in arrays]
+    result = function(*columns, axis=0)
+    assert_same_bits(result, expected.T)
+    if columns[1].shape == result.shape:
+        assert_same_bits(function(*columns, axis=0, out=columns[1]), expected.T)
+
+
+@NAMES
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_very_short_rows(fs, name, dtype, n, rng):
+    function = getattr(fs, name)
+    arrays = backward.arguments(name, rng, (70, n), dtype, -1)
+    alone = _alone(function, name, arrays)
+    assert_same_bits(function(*arrays, axis=-1), alone)
+
+
+@NAMES
 @pytest.mark.parametrize("layout", layouts.ALL, ids=lambda f: f.__name__)
 def test_each_argument_in_any_layout(fs, name, dtype, layout, rng):
     function = getattr(fs, name)

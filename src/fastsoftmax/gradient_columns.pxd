@@ -1,18 +1,20 @@
 """Gradients along an axis that is not the last.
 
-(a) Those of softmax and log_softmax go strip by strip (see gradient_strips.pxd).
-(b) Those of logsumexp, and strips with an unusual column, are transposed into rows, a vector of columns at a time, and
+(a) Those of softmax and log_softmax go strip by strip (see gradient_strips.pxd), or in vectors if they are short.
+(b) Those of logsumexp, and what has an unusual column, are transposed into rows, a vector of columns at a time, and
     the results transposed back.
 """
 
 from libc.stdlib cimport free, malloc
 
+from fastsoftmax.column_strips cimport is_bundled
 from fastsoftmax.columns cimport smaller
-from fastsoftmax.gradient_strips cimport STRIP, gradient_strip
+from fastsoftmax.gradient_strips cimport gradient_strip, strip_scratch, strip_width
 from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
 )
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.short_gradient_columns cimport STREAMS, fetch_ahead, short_gradient
 from fastsoftmax.simd cimport vec
 from fastsoftmax.squares cimport transpose_matrix
 from fastsoftmax.subnormals cimport out_of_line
@@ -69,8 +71,11 @@ cdef inline int gradient_columns(
     """One gradient over blocks (outer, n, inner) whose rows are `stride` elements apart."""
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t o, j, columns, block, slice
+    cdef bint short = n <= STREAMS and gradient != LOGSUMEXP_VJP and gradient != LOGSUMEXP_JVP
+    cdef bint bundled = is_bundled(<real>0, n, inner, stride)
     cdef bint usual
-    cdef void* memory = malloc(2 * STRIP * sizeof(vec[double]) + 64)
+    cdef Py_ssize_t widest = lanes(<real>0) if short else strip_width(inner)
+    cdef void* memory = malloc(64 * (strip_scratch(<real>0, n, widest, bundled) + 1))
     cdef vec[double]* scratch = <vec[double]*>((<size_t>memory + 63) // 64 * 64)
     if memory == NULL:
         raise MemoryError()
@@ -78,16 +83,25 @@ cdef inline int gradient_columns(
         for o in range(outer):
             j = 0
             while j < inner:
-                columns = smaller(inner - j, STRIP)
+                columns = smaller(inner - j, widest)
                 block = o * n * stride + j
                 slice = o * stride + j
                 usual = False
-                if gradient == SOFTMAX_VJP:
-                    gradient_strip(SOFTMAX_VJP, g + block, values + block, out + block, stride, n, columns, scratch, &usual)
+                if short:
+                    fetch_ahead(g + block, values + block, <const real*>out + block, stride, n)
+                    usual = short_gradient(gradient, g + block, values + block, out + block, stride, n, columns)
+                elif gradient == SOFTMAX_VJP:
+                    gradient_strip(
+                        SOFTMAX_VJP, bundled, g + block, values + block, out + block, stride, n, columns, scratch, &usual
+                    )
                 elif gradient == LOG_SOFTMAX_VJP:
-                    gradient_strip(LOG_SOFTMAX_VJP, g + block, values + block, out + block, stride, n, columns, scratch, &usual)
+                    gradient_strip(
+                        LOG_SOFTMAX_VJP, bundled, g + block, values + block, out + block, stride, n, columns, scratch, &usual
+                    )
                 elif gradient == LOG_SOFTMAX_JVP:
-                    gradient_strip(LOG_SOFTMAX_JVP, g + block, values + block, out + block, stride, n, columns, scratch, &usual)
+                    gradient_strip(
+                        LOG_SOFTMAX_JVP, bundled, g + block, values + block, out + block, stride, n, columns, scratch, &usual
+                    )
                 if not usual:
                     out_of_line(
                         strip_as_rows[real], gradient, g + (slice if gradient == LOGSUMEXP_VJP else block), values + block,

@@ -1,13 +1,14 @@
 """Gradients of columns: the reduced axis is not the last, so neighbouring columns share a vector.
 
-(a) A strip is up to STRIP neighbouring columns. Its rows are read as they lie in memory, once for the sums and
-    once for the results: long runs are what the processor fetches ahead, and nothing is copied. Tiles as narrow as
-    those of columns.pxd, copied into panels, took three times as long for 1024 x 1024 numbers.
+(a) A strip is up to WIDEST neighbouring columns. Its rows are read as they lie in memory, once for the sums and once for the
+    results, and nothing is copied. Wide strips are best, for long runs are what the processor fetches ahead: 1,024 columns of
+    float32 took twice as long as 4,096 of 4,096 x 4,097. They are better than sums that stay in the level-1 cache.
 (b) Of every column there is a sum for each lane of the row kernel: rows i and i + lanes are added to lane i modulo lanes,
     and the lanes meet in the row kernel's tree. Every step is the row kernel's, too, and so are the bits.
-(c) exp(logp) is taken as it is. A column with a logp above 0, or a sum that is tiny, not finite or near the end of the range, is
-    unusual, and sends its strip to the row kernel before anything is written.
-(d) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
+(c) Few columns that have no others beside them are read in bundles (see strip_sums.pxd).
+(d) exp(logp) is taken as it is. A column with a logp above 0, or a sum that is tiny, not finite or near the end of the range,
+    is unusual, and sends its strip to the row kernel before anything is written.
+(e) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
 """
 
 from fastsoftmax.columns cimport LANES, meet_lanes, smaller
@@ -15,18 +16,21 @@ from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, bias_of, half_range, least_shared, load_at,
     step, with_unit,
 )
-from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.rows cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
-    broadcast, fma, maximum, narrow, reduce_max, select_less, store, store_partial, vec,
+    broadcast, fma, load_partial, maximum, narrow, reduce_max, select_less, store, store_partial, vec,
 )
+from fastsoftmax.strip_sums cimport repeat_columns, vectors_of
 from fastsoftmax.subnormals cimport exact_product
 from fastsoftmax.sums cimport BLOCK, power_of_two
 from fastsoftmax.tiny_gradients cimport one_where_tiny
 from fastsoftmax.vector_math cimport add_pair, exponential, exponential_term, lowest, magic_of, real
 
 cdef enum:
-    STRIP = 1024  # columns
-    VECTORS = 128  # of them, of float64
+    STRIP = 4096  # columns, about
+    WIDEST = 6144
+    ARRAYS = 9  # of a vector for each vector of columns, or of places of a bundle
+    WRITTEN = 64  # rows, or multiples of them, whose results are written together
     PARTS = 4  # of a vector of sums: float32's (high, low) of lanes 0-7, and of lanes 8-15; or float64's (high, low)
 
 
@@ -45,14 +49,17 @@ cdef inline vec[real] column_weights(Gradient gradient, vec[real] values) noexce
 
 
 cdef inline void add_rows(
-    Gradient gradient, const real* g, const real* values, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
-    vec[double]* firsts, vec[double]* seconds, vec[real]* largest,
+    Gradient gradient, const real* g, const real* values, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t last,
+    Py_ssize_t apart, vec[double]* firsts, vec[double]* seconds, vec[real]* largest,
 ) noexcept nogil:
-    """The sums of weight * g over up to BLOCK rows, one for each lane and column, and the largest logp."""
+    """The sums of weight * g over some rows, the last of which has `last` columns, and the largest logp.
+
+    Rows so far apart share a sum of each column. Up to BLOCK rows are added, or their bundles.
+    """
     cdef Py_ssize_t width = lanes(<real>0)
-    cdef Py_ssize_t count = (columns + width - 1) // width
+    cdef Py_ssize_t count = vectors_of(<real>0, columns)
     cdef Py_ssize_t start = 0
-    cdef Py_ssize_t lane, p
+    cdef Py_ssize_t lane, row, p, length, other_length
     cdef const real* gs
     cdef const real* vs
     cdef bint paired
@@ -61,23 +68,26 @@ cdef inline void add_rows(
     cdef vec[real] x, v, y, w
     cdef vec[real] zero = broadcast(<real>0)
     while start < rows:
-        for lane in range(smaller(width, rows - start)):
-            gs = g + (start + lane) * stride
-            vs = values + (start + lane) * stride
+        for lane in range(smaller(apart, rows - start)):
+            row = start + lane
+            gs = g + row * stride
+            vs = values + row * stride
+            length = columns if row + 1 < rows else last
+            other_length = columns if row + apart + 1 < rows else last
             first = firsts + lane * count
             second = seconds + lane * count
-            paired = start + lane + width < rows
+            paired = row + apart < rows
             if start == 0:
                 for p in range(count):
                     first[p] = broadcast(0.0)
                     second[p] = broadcast(0.0)
             for p in range(count):
-                load_at(gs, p * width, columns, <real>0, &x)
-                load_at(vs, p * width, columns, <real>0, &v)
+                load_at(gs, p * width, length, <real>0, &x)
+                load_at(vs, p * width, length, <real>0, &v)
                 y = w = zero
                 if paired:
-                    load_at(gs + width * stride, p * width, columns, <real>0, &y)
-                    load_at(vs + width * stride, p * width, columns, <real>0, &w)
+                    load_at(gs + apart * stride, p * width, other_length, <real>0, &y)
+                    load_at(vs + apart * stride, p * width, other_length, <real>0, &w)
                 if gradient != SOFTMAX_VJP:
                     largest[p] = maximum(v, largest[p])
                     if paired:
@@ -85,7 +95,17 @@ cdef inline void add_rows(
                         w = column_weights(gradient, w)
                 v = column_weights(gradient, v)
                 add_products(gradient, v, x, w, y, &first[p], &second[p])
-        start += 2 * width
+        start += 2 * apart
+
+
+cdef inline void add_lanes(real unused, vec[double]* a, vec[double]* b, Py_ssize_t used, vec[double]* sums) noexcept nogil:
+    """sums += the sums of the lanes that are used, of one vector of columns."""
+    meet_lanes(<real>0, a, b, used)
+    if real is float:
+        add_pair(&sums[0], &sums[1], a[0], broadcast(0.0))
+        add_pair(&sums[2], &sums[3], b[0], broadcast(0.0))
+    else:
+        add_pair(&sums[0], &sums[1], a[0], b[0])
 
 
 cdef inline void meet(
@@ -93,9 +113,8 @@ cdef inline void meet(
     vec[double]* sums,
 ) noexcept nogil:
     """sums += the sums of the lanes."""
-    cdef Py_ssize_t width = lanes(<real>0)
-    cdef Py_ssize_t used = smaller(rows, width)
-    cdef Py_ssize_t count = (columns + width - 1) // width
+    cdef Py_ssize_t used = smaller(rows, lanes(<real>0))
+    cdef Py_ssize_t count = vectors_of(<real>0, columns)
     cdef Py_ssize_t p, lane
     cdef vec[double] a[LANES]
     cdef vec[double] b[LANES]
@@ -103,12 +122,38 @@ cdef inline void meet(
         for lane in range(used):
             a[lane] = firsts[lane * count + p]
             b[lane] = seconds[lane * count + p]
-        meet_lanes(<real>0, a, b, used)
-        if real is float:
-            add_pair(&sums[p * PARTS], &sums[p * PARTS + 1], a[0], broadcast(0.0))
-            add_pair(&sums[p * PARTS + 2], &sums[p * PARTS + 3], b[0], broadcast(0.0))
-        else:
-            add_pair(&sums[p * PARTS], &sums[p * PARTS + 1], a[0], b[0])
+        add_lanes(<real>0, a, b, used, &sums[p * PARTS])
+
+
+cdef inline void meet_bundle(
+    Py_ssize_t rows, Py_ssize_t columns, const vec[double]* firsts, const vec[double]* seconds, double* room, real unused,
+    vec[double]* sums,
+) noexcept nogil:
+    """The same of a bundle, whose lanes lie side by side. There is room for a number in each of its places."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t used = smaller(rows, width)
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t p, lane, left
+    cdef vec[double] a[LANES]
+    cdef vec[double] b[LANES]
+    if real is float:
+        for p in range(columns):
+            store(room + p * width, firsts[p])
+            store(room + p * width + 8, seconds[p])
+    while start < columns:
+        left = smaller(columns - start, width)
+        for lane in range(used):
+            if real is float:
+                a[lane] = load_partial(<const double*>room + lane * columns + start, smaller(left, 8), 0.0)
+                b[lane] = broadcast(0.0)
+                if left > 8:
+                    b[lane] = load_partial(<const double*>room + lane * columns + start + 8, left - 8, 0.0)
+            else:
+                a[lane] = load_partial(<const double*>firsts + lane * columns + start, left, 0.0)
+                b[lane] = load_partial(<const double*>seconds + lane * columns + start, left, 0.0)
+        add_lanes(<real>0, a, b, used, sums)
+        sums += PARTS
+        start += width
 
 
 cdef inline vec[real] one_where_large(vec[real] x) noexcept nogil:
@@ -186,7 +231,7 @@ cdef inline void write_rows(
     cdef Py_ssize_t i, p, left
     cdef vec[real] x, v
     for i in range(rows):
-        for p in range((columns + width - 1) // width):
+        for p in range(vectors_of(<real>0, columns)):
             load_at(g + i * stride, p * width, columns, <real>0, &x)
             v = x
             if gradient != LOG_SOFTMAX_JVP:
@@ -201,50 +246,98 @@ cdef inline void write_rows(
                 store_partial(out + i * stride + p * width, x, left)
 
 
+cdef inline Py_ssize_t strip_width(Py_ssize_t inner) noexcept nogil:
+    """How many columns the strips have, all but the last: an even part of them all."""
+    cdef Py_ssize_t parts = (inner + STRIP // 2) // STRIP
+    if inner <= WIDEST:
+        return inner
+    return ((inner + parts - 1) // parts + LANES - 1) // LANES * LANES
+
+
+cdef inline Py_ssize_t strip_scratch(real unused, Py_ssize_t n, Py_ssize_t columns, bint bundled) noexcept nogil:
+    """How many vectors of scratch a strip needs."""
+    if bundled:
+        return (ARRAYS + PARTS + 2) * columns
+    return (ARRAYS + PARTS + 2 * smaller(n, lanes(<real>0))) * vectors_of(<real>0, columns)
+
+
 cdef inline int gradient_strip(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns,
-    vec[double]* scratch, bint* usual,
+    Gradient gradient, bint bundled, const real* g, const real* values, real* out, Py_ssize_t stride, Py_ssize_t n,
+    Py_ssize_t columns, vec[double]* scratch, bint* usual,
 ) except -1 nogil:
     """One gradient over a strip of columns, rows `stride` apart; nothing is written if one of them is unusual."""
     cdef Py_ssize_t width = lanes(<real>0)
-    cdef Py_ssize_t count = (columns + width - 1) // width
+    cdef Py_ssize_t count = vectors_of(<real>0, columns)
+    cdef Py_ssize_t places = width * columns if bundled else columns
+    cdef Py_ssize_t vectors = vectors_of(<real>0, places)
+    cdef vec[real]* largest = <vec[real]*>scratch
+    cdef vec[real]* sum = largest + vectors  # and the two that follow
+    cdef vec[real]* of_places = largest + 4 * vectors
+    cdef vec[double]* room = scratch + 7 * vectors
+    cdef vec[double]* sums = scratch + ARRAYS * vectors
+    cdef vec[double]* firsts = sums + PARTS * vectors
+    cdef vec[double]* seconds = firsts + (vectors if bundled else vectors * smaller(n, width))
+    cdef vec[real] unusual
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t since = 0
-    cdef Py_ssize_t rows, p
-    cdef vec[double] sums[VECTORS * PARTS]
-    cdef vec[real] largest[VECTORS]
-    cdef vec[real] sum[VECTORS]
-    cdef vec[real] unit_high[VECTORS]
-    cdef vec[real] unit_low[VECTORS]
-    cdef vec[real] unusual
+    cdef Py_ssize_t written = (RESIDENT_BYTES // (columns * <Py_ssize_t>sizeof(real)) // WRITTEN + 1) * WRITTEN
+    cdef Py_ssize_t rows, whole, p, at
     for p in range(count * PARTS):
         sums[p] = broadcast(0.0)
-    for p in range(count):
+    for p in range(vectors):
         largest[p] = broadcast(<real>0)
     while start < n:
         rows = smaller(n - start, BLOCK)
-        add_rows(
-            gradient, g + start * stride, values + start * stride, stride, rows, columns, scratch,
-            scratch + count * width, <vec[real]*>largest,
-        )
-        meet(rows, columns, scratch, scratch + count * width, <real>0, <vec[double]*>sums)
+        if bundled:
+            whole = (rows - 1) // width
+            add_rows(
+                gradient, g + start * stride, values + start * stride, places, whole + 1, places,
+                (rows - whole * width) * columns, 1, firsts, seconds, largest,
+            )
+            meet_bundle(rows, columns, firsts, seconds, <double*>room, <real>0, sums)
+        else:
+            add_rows(
+                gradient, g + start * stride, values + start * stride, stride, rows, columns, columns, width, firsts,
+                seconds, largest,
+            )
+            meet(rows, columns, firsts, seconds, <real>0, sums)
         start += rows
         since += rows * columns
         if since >= SIGNAL_PERIOD:
             since = 0
             hear_signals()
     usual[0] = True
+    for p in range(vectors):
+        usual[0] &= reduce_max(largest[p]) <= 0
     for p in range(count):
-        finish_sums(gradient, &sums[p * PARTS], &sum[p], &unit_high[p], &unit_low[p], &unusual)
-        unusual = select_less(broadcast(<real>0), largest[p], broadcast(<real>1), unusual)
+        finish_sums(gradient, &sums[p * PARTS], &sum[p], &sum[vectors + p], &sum[2 * vectors + p], &unusual)
         usual[0] &= reduce_max(unusual) == 0
-    while usual[0] and start > 0:  # from the last rows to the first, for the last are still in the cache
-        rows = (start - 1) % BLOCK + 1
+    if not usual[0]:
+        return 0
+    if bundled:
+        for p in range(3):
+            repeat_columns(
+                <const real*>(sum + p * vectors), columns, width, <real*>(of_places + p * vectors)
+            )
+        sum = of_places
+    while start > 0:  # from the last rows to the first, for the last are still in the cache
+        rows = (start - 1) % written + 1
         start -= rows
-        write_rows(
-            gradient, g + start * stride, values + start * stride, out + start * stride, stride, rows, columns, sum,
-            unit_high, unit_low,
-        )
+        at = start * stride
+        if bundled:
+            whole = rows // width
+            write_rows(
+                gradient, g + at, values + at, out + at, places, whole, places, sum, sum + vectors, sum + 2 * vectors
+            )
+            at += whole * places
+            write_rows(
+                gradient, g + at, values + at, out + at, 0, 1, (rows - whole * width) * columns, sum, sum + vectors,
+                sum + 2 * vectors,
+            )
+        else:
+            write_rows(
+                gradient, g + at, values + at, out + at, stride, rows, columns, sum, sum + vectors, sum + 2 * vectors
+            )
         since += rows * columns
         if since >= SIGNAL_PERIOD:
             since = 0

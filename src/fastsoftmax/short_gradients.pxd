@@ -1,17 +1,16 @@
 """Gradients of short rows: as many rows as a vector has lanes, one in each lane.
 
-(a) As in short_rows.pxd the rows are transposed into panels, where they are the columns of a strip one vector wide (see
-    gradient_strips.pxd), which has the row kernel's bits. A group with an unusual row goes to the row kernel.
+(a) As in short_rows.pxd the rows are transposed into panels, where they are columns (see short_gradient_columns.pxd), which have
+    the row kernel's bits. A group with an unusual row goes to the row kernel.
 (b) In rows of more than a vector the transpositions cost more than they save: see gradient_groups.pxd. So they do in the
     products of softmax, the cheapest, from a few elements on.
 """
 
 from fastsoftmax.columns cimport LANES, smaller
-from fastsoftmax.gradient_strips cimport gradient_strip
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
-from fastsoftmax.short_rows cimport SHORT, is_short, read_rows, write_rows
-from fastsoftmax.simd cimport vec
+from fastsoftmax.short_gradient_columns cimport short_gradient
+from fastsoftmax.short_rows cimport FEW, SHORT, is_short, read_rows, write_rows
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.vector_math cimport real
 
@@ -23,7 +22,7 @@ cdef inline bint has_short_rows(Gradient gradient, real unused, Py_ssize_t outer
     elif gradient == LOG_SOFTMAX_VJP:
         longest = lanes(<real>0) - 1
     elif gradient == SOFTMAX_VJP:
-        longest = 4 if real is float else 0
+        longest = FEW
     return n <= longest and is_short(<real>0, outer, n)
 
 
@@ -33,7 +32,6 @@ cdef inline int short_gradient_rows(
     """One gradient over rows (outer, n)."""
     cdef real panel_of_g[SHORT * LANES]
     cdef real panel[SHORT * LANES]
-    cdef vec[double] scratch[2 * LANES]
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t row = 0
     cdef Py_ssize_t since = 0
@@ -45,21 +43,7 @@ cdef inline int short_gradient_rows(
         if 2 * rows >= width:
             read_rows(g + row * n, n, rows, <real*>panel_of_g)
             read_rows(values + row * n, n, rows, <real*>panel)
-            if gradient == SOFTMAX_VJP:
-                gradient_strip(
-                    SOFTMAX_VJP, <const real*>panel_of_g, <const real*>panel, <real*>panel, width, n, width,
-                    <vec[double]*>scratch, &usual,
-                )
-            elif gradient == LOG_SOFTMAX_VJP:
-                gradient_strip(
-                    LOG_SOFTMAX_VJP, <const real*>panel_of_g, <const real*>panel, <real*>panel, width, n, width,
-                    <vec[double]*>scratch, &usual,
-                )
-            else:
-                gradient_strip(
-                    LOG_SOFTMAX_JVP, <const real*>panel_of_g, <const real*>panel, <real*>panel, width, n, width,
-                    <vec[double]*>scratch, &usual,
-                )
+            usual = short_gradient(gradient, <const real*>panel_of_g, <const real*>panel, <real*>panel, width, n, width)
         if usual:
             write_rows(<const real*>panel, out + row * n, n, rows)
         else:

@@ -42,4 +42,5 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     void store_half(uint16_t* p, vec[float] v) noexcept
     vec[float] load_bfloat16(const uint16_t* p) noexcept
     void store_bfloat16(uint16_t* p, vec[float] v) noexcept
+    void prefetch[T](const T* p) noexcept
     T from_bits[T](T unused, long long bits) noexcept

@@ -40,6 +40,10 @@
 //   load_half(p), load_bfloat16(p)  16 numbers of the format as vec<float>; p points to their bits (uint16_t)
 //   store_half(p, v), store_bfloat16(p, v)  the same, rounded to nearest even; a nan keeps its sign and first bits, and
 //                              is quiet
+//
+// And of any address, the same for all targets:
+//
+//   prefetch(p)                a hint that what is at p is soon read or written
 #pragma once
 
 #include <cstddef>
@@ -59,6 +63,14 @@
 
 namespace simd {
 namespace {
+
+template <class T> inline void prefetch(const T* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    (void)p;
+#endif
+}
 
 // The low bits of an integer as a number of the first argument's type: an exponent field, ready for add_bits.
 template <class T> inline T from_bits(T, long long value) {
