@@ -121,3 +121,16 @@ def test_half_precision_results_are_those_of_float32_rounded_once(fs, name, dtyp
     for axis in (None, 0, 1):
         wide = function(x.astype(np.float32), axis=axis)
         assert_same_bits(function(x, axis=axis), wide.astype(dtype))
+
+
+@pytest.mark.parametrize("given", ["f4", "f8", ">f8", "i4"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_a_narrower_dtype_is_what_the_input_is_rounded_to(fs, name, dtype, given, axis, rng):
+    """As in NumPy's ufuncs, and whether the array has to be packed or not."""
+    x = (40 * rng.standard_normal((9, 130))).astype(given)
+    expected = getattr(fs, name)(x.astype(dtype), axis=axis)
+    for array in (x, x.T.copy().T, np.repeat(x, 2, axis=1)[:, ::2]):
+        assert_same_bits(getattr(fs, name)(array, axis=axis, dtype=dtype), expected)
+    inside = rng.random(x.shape) < 0.8
+    expected = getattr(fs, name)(x.astype(dtype), axis=axis, where=inside)
+    assert_same_bits(getattr(fs, name)(x, axis=axis, dtype=dtype, where=inside), expected)

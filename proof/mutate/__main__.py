@@ -1,6 +1,7 @@
 """`python -m proof.mutate [--python | --kernels] [--count N] [--seed S] [--target T]`."""
 
 import argparse
+import os
 import random
 import shutil
 import sys
@@ -83,7 +84,7 @@ class Judge:
 
     def killer(self, environment, tests, seconds):
         """Which of these tests fails first, or None."""
-        log = self.tree / "log.txt"
+        log = self.tree / f"log-{os.getpid()}.txt"
         status = runner.run(self.tree, tests, self.expression, environment, str(log), seconds)
         if status in (0, 5) or (status == runner.OUT_OF_TIME and seconds == FIRST_SECONDS):
             return None
