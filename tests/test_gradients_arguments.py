@@ -63,10 +63,13 @@ def test_a_wrong_axis_is_refused(fs, name, axis, error, rng):
 @pytest.mark.parametrize("name", backward.FULL_TO_FULL)
 @pytest.mark.parametrize("other", [(3, 5), (4, 3), (12,), (1, 4), (3, 1), (1, 3, 4), ()])
 def test_shapes_that_do_not_match_are_named(fs, name, other):
+    vector = "t" if name.endswith("jvp") else "g"
+    point = "logp" if name.startswith("log") else "y"
     for shapes in (((3, 4), other), (other, (3, 4))):
         with pytest.raises(ValueError, match="shape") as caught:
             getattr(fs, name)(np.zeros(shapes[0]), np.zeros(shapes[1]), axis=-1)
-        assert "(3, 4)" in str(caught.value) and str(other) in str(caught.value)
+        said = f"{vector} has shape {shapes[0]}, {point} has {shapes[1]}"
+        assert str(caught.value).startswith(said)
 
 
 @pytest.mark.parametrize("which", ["first", "lse"])

@@ -44,6 +44,14 @@ def test_working_in_place_needs_no_copy(fs, same_shape_name, axis):
     assert _peak(lambda: getattr(fs, same_shape_name)(x, axis=axis, out=x)) < LIMIT
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_working_in_place_of_a_view_needs_no_copy_of_the_whole(fs, same_shape_name, axis):
+    """`out=x` may be said by another array object over the same elements, too."""
+    memory = np.zeros((SHAPE[0], 2 * SHAPE[1]), np.float32)
+    x, same = memory[:, ::2], memory[:, ::2]
+    assert _peak(lambda: getattr(fs, same_shape_name)(x, axis=axis, out=same)) < LIMIT
+
+
 def test_the_measure_sees_a_copy():
     x = np.zeros(SHAPE, np.float32)
     assert _peak(x.copy) >= x.nbytes
