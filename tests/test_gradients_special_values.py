@@ -253,3 +253,27 @@ def test_a_nan_beside_weights_or_signs_is_the_canonical_one(fs, dtype):
                     ]
                     for product in map(np.asarray, products):
                         assert (bits(product)[np.isnan(product)] == bits(nan)).all(), (g, a, b)
+
+
+@pytest.mark.parametrize("kind", ["as it is", "other byte order", "strided", "wider", "in place"])
+def test_a_gradient_with_weights_warns_wherever_it_is_put(fs, dtype, kind):
+    """inf * 0 is a nan that was made, also where the result shares scratch memory with `a`."""
+    a, b = np.array([[0, -INF, 1]], dtype), np.array([[2, 1, -1]], dtype)
+    out = np.zeros_like(a)
+    if kind == "other byte order" and dtype.name != "bfloat16":
+        out = out.astype(dtype.newbyteorder())
+    elif kind == "strided":
+        out = np.zeros((1, 6), dtype)[:, ::2]
+    elif kind == "wider":
+        out = out.astype(np.float64)
+    elif kind == "in place":
+        out = a
+    g, lse = np.array([INF], dtype), np.array([1], dtype)
+    with pytest.warns(RuntimeWarning, match="invalid value") as caught:
+        fs.logsumexp_vjp(g, a, lse, axis=1, b=b, out=out)
+    assert len(caught) == 1
+    np.testing.assert_array_equal(out.astype(float), [[INF, NAN, -INF]])
+    a, out = np.array([[0, NAN, 1]], dtype), np.zeros((1, 6), dtype)[:, ::2]
+    with np.errstate(all="raise"):
+        fs.logsumexp_vjp(g, a, lse, axis=1, b=b, out=out)
+    assert np.isnan(float(out[0, 1]))

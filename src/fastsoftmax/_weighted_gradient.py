@@ -27,13 +27,17 @@ def _remove(a: Array, b: Array) -> Mask:
     return removed
 
 
-def _made_nan(result: Array, full: tuple[Array, ...], rows: tuple[Array, ...]) -> bool:
+def _came(*full: Array) -> Mask:
+    """Which slices (outer, inner) hold a nan in one of the arrays."""
+    came: Mask = np.logical_or.reduce([np.isnan(array.max(axis=1)) for array in full])
+    return came
+
+
+def _made_nan(result: Array, came: Mask, *rows: Array) -> bool:
     """Whether the result (outer, inner) of a slice is nan though none came in."""
-    made = np.isnan(result)
+    made = np.isnan(result) & ~came
     if not made.any():
         return False
-    for array in full:
-        made &= ~np.isnan(array).any(axis=1)
     for array in rows:
         made &= ~np.isnan(array)
     return bool(made.any())
@@ -50,8 +54,9 @@ def _room(vector: Array, a: Array, b: Array, lse: Array) -> Array:
 
 
 def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
-    """Write g * b * exp(a - lse). Overwrites a."""
+    """Write g * b * exp(a - lse). Overwrites a, which `out` may be."""
     removed = _remove(a, b)
+    came = _came(a, b)
     room = _room(abs(g), a, b, lse)
     kernels.logsumexp_vjp(g * room, a, lse, out)
     np.multiply(out, b, out=out)
@@ -61,18 +66,18 @@ def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     if np.isnan(totals).any():
         # A product's nan has the sign of an operand, or the one that the processor prefers.
         np.copyto(out, np.nan, where=np.isnan(out))
-    return _made_nan(totals, (a, b), (g, lse))
+    return _made_nan(totals, came, g, lse)
 
 
 def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     """Write sum(b * exp(a - lse) * t). Overwrites t and a."""
     removed = _remove(a, b)
     np.copyto(t, 0, where=removed)
-    came = np.isnan(t).any(axis=1)
+    came = _came(t, a, b)
     room = _room(abs(t).max(axis=1), a, b, lse)
     np.multiply(t, room[:, None], out=t)
     np.multiply(t, b, out=t)
     np.copyto(t, 0, where=removed)
     kernels.logsumexp_jvp(t, a, lse, out)
     np.multiply(out, 1 / room, out=out)
-    return _made_nan(np.where(came, 0, out), (a, b), (lse,))
+    return _made_nan(out, came, lse)
