@@ -327,3 +327,22 @@ def test_out_of_another_floating_dtype_takes_the_cast_result(fs, name, rng):
         assert getattr(fs, name)(*arrays, axis=1, out=out) is out
         tolerance = 4 * float(max(np.finfo(given).eps, np.finfo(kind).eps))
         np.testing.assert_allclose(out, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.longdouble, np.complex128])
+def test_a_gradient_is_summed_over_the_axes_of_b_in_a_wider_dtype(fs, kind, rng):
+    """Float32 in float64, longdouble and complex in their own."""
+    rows = 3_000
+    a, g = rng.standard_normal(4).astype(kind), rng.standard_normal(rows).astype(kind)
+    b = rng.uniform(0.5, 1, (rows, 4)).astype(kind)
+    lse = np.log((b * np.exp(a)).sum(axis=1))
+    result = fs.logsumexp_vjp(g, a, lse, axis=1, b=b)
+    assert result.dtype == kind and result.shape == a.shape
+    wide = np.clongdouble if np.issubdtype(kind, np.complexfloating) else np.longdouble
+    terms = g.astype(wide)[:, None] * b * np.exp(a.astype(wide) - lse.astype(wide)[:, None])
+    limit = 4 * np.finfo(kind).eps * abs(terms).sum(axis=0)
+    if kind is np.float32:
+        # One rounding of the sum, and those of the terms in float64.
+        limit = np.finfo(kind).eps * abs(terms.sum(axis=0)) + 1e-12
+    assert (abs(result - terms.sum(axis=0)) <= limit).all()
+    assert fs.logsumexp_vjp(g[:0], a, lse[:0], axis=1, b=b[:0]).tolist() == [0] * 4

@@ -266,3 +266,15 @@ def test_out_of_nothing_reduced_is_minus_infinity(fs):
     out = np.zeros(3)
     assert fs.logsumexp(np.zeros((3, 0)), axis=1, out=out) is out
     assert np.isneginf(out).all()
+
+
+@pytest.mark.parametrize("overlaps", [False, True])
+def test_slices_too_long_for_any_box(fs, same_shape_name, overlaps, rng):
+    """What is packed or copied whole is so in pieces, each of which counts."""
+    n = (1 << 21) + 70_001
+    memory = rng.standard_normal(2 * n).astype(np.float32)
+    x = memory[::2]
+    expected = getattr(fs, same_shape_name)(x.copy())
+    out = memory[1 : n + 1] if overlaps else np.zeros(2 * n, np.float64)[::2]
+    getattr(fs, same_shape_name)(x, out=out)
+    np.testing.assert_array_equal(out, expected)

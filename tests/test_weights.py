@@ -284,3 +284,11 @@ def test_exp_and_log1p_of_arrays(fs, target, n, rng):
         kernels.exp(np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="contiguous"):
         kernels.log1p(np.zeros(8)[::2])
+
+
+def test_exponents_whose_sum_would_overflow(fs):
+    """The dominant term is found among numbers near the largest of float64."""
+    a = np.array([[1.5e308, 1.6e308, -1.7e308], [-1.6e308, -1.5e308, -1.7e308]])
+    log, sign = fs.logsumexp(a, axis=1, b=[2, -3, 1], return_sign=True)
+    np.testing.assert_array_equal(log, [1.6e308, -1.5e308])
+    np.testing.assert_array_equal(sign, [-1, -1])

@@ -614,3 +614,11 @@ def test_all_loops_in_a_helper_stop_when_told(fs, shape, dtype):
             kernels.cross_entropy(x, labels, None, rows, rows, rows.copy(), np.empty_like(x))
     finally:
         kernels.obey(None)
+
+
+def test_where_the_system_tells_nothing_there_is_one_processor(fs, monkeypatch):
+    counts = __import__(f"{fs.__name__}._cpu_count", fromlist=["cpu_count"])
+    for name in ("process_cpu_count", "sched_getaffinity"):
+        monkeypatch.delattr(os, name, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert counts.cpu_count() == 1
