@@ -72,6 +72,10 @@ for place, (shape, axis) in SHAPES.items():
     PATHS[f"softmax_vjp, {place}, float16"] = gradient("softmax_vjp", shape, np.float16, axis)
 
 
+for name in ("log_softmax_vjp", "log_softmax_jvp"):
+    PATHS[f"{name}, an endless row"] = gradient(name, (1, TOTAL), np.float32, 1)
+
+
 def special(value, name):
     def prepare(workers):
         """Whatever is in the first piece, is everywhere."""
@@ -133,6 +137,7 @@ PATHS["cross_entropy, smoothed"] = loss((FEWER // 1_000, 1_000), 1, label_smooth
 def repeated(function):
     """The call, again and again: each alone is too short to be interrupted surely."""
 
+    @functools.wraps(function)
     def prepare(workers):
         call = function()
 
