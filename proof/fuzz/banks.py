@@ -14,7 +14,7 @@ import numpy as np
 import reference
 import reference_backward
 from formats import of
-from test_gradients_accuracy import BEYOND_FLOAT64, LOGITS, ROUNDED_TWICE, VECTORS
+from test_gradients_accuracy import BEYOND_FLOAT64, LOGITS, VECTORS
 
 from . import values
 from .arrangement import FULL, ROWS
@@ -86,7 +86,8 @@ class Bank:
             error = np.where(np.isnan(exact) & np.isnan(result.astype(np.float64)), 0, error)
             limit = np.full(error.shape, float(self.limit(dtype)))
             low = abs(scale) < of(dtype).tiny
-            limit[low] = 2 if name in ROUNDED_TWICE else 1
+            # docs/gradients.md gives products with Jacobians 2 of the smallest subnormal number.
+            limit[low] = 2 if name.endswith(("vjp", "jvp")) else 1
             wrong = np.argwhere(~(error <= limit))
             if len(wrong):
                 place = tuple(wrong[0].tolist())
@@ -308,6 +309,11 @@ def _add_product(bank, name, arguments, special, options=None, factors=(None, No
     scale = np.where(finite.reshape(shape), scale, 1)
     results = (np.where(finite.reshape(shape), results[0], np.zeros((), dtype)),)
     slack = 0.0
+    if name.startswith("softmax"):
+        # Products y g below half the smallest subnormal number may count as 0, each of them.
+        form = of(np.float64 if dtype == np.float64 else np.float32)
+        slack = abs(arrays[1].astype(np.longdouble)) * bank.n
+        slack = np.where(finite[:, None], slack * np.ldexp(1.0, form.lowest - form.digits), 0)
     if name.startswith("log_softmax"):
         # Exponentials below e^-130, or e^-1000, are taken for that; a larger sum may show it.
         compute = np.float64 if dtype == np.float64 else np.float32
