@@ -102,7 +102,7 @@ def test_error_is_within_the_promised_ulp(fs, target, name, dtype, vector, worst
         if not families.fits(family, dtype):
             continue
         if family is families.any_finite_bits and (name, dtype.name) in BEYOND_FLOAT64:
-            continue  # test_exponentials_far_below_float64_are_lost
+            continue  # vectors as large as these are beyond the promise: docs/gradients.md
         cases = _cases(name, family, vector, dtype)
         error, scale = _errors(fs, name, dtype, cases)
         worst(name, dtype, target, error.max(), f"{family.__name__}, g {vector.__name__}")

@@ -239,7 +239,7 @@ def _climb(function, targets, start, allowed, rng, rounds):
 
 def _searched(record, function, hard, random, allowed, targets, rng, share):
     """Hard cases, random ones, and what a search finds from there; how many of each."""
-    hard = hard[:: max(1, round(WHOLE / share))]
+    hard = hard[:: max(1, round(WHOLE / share))].copy()
     drawn = sweep(record, function, "random", random, targets)
     searched = sweep(record, function, "searched", _in_chunks(hard), targets)
     rounds = max(4, int(150 * share))
