@@ -277,3 +277,22 @@ def test_a_gradient_with_weights_warns_wherever_it_is_put(fs, dtype, kind):
     with np.errstate(all="raise"):
         fs.logsumexp_vjp(g, a, lse, axis=1, b=b, out=out)
     assert np.isnan(float(out[0, 1]))
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 40, 300])
+def test_nothing_of_an_infinite_exponential_is_a_nan_that_is_told(fs, dtype, n):
+    """Logarithms no probability has: 0 times infinity, of which processors make different nans."""
+    huge = np.full(n, 60_000 if dtype.itemsize == 2 else 1e30, dtype)
+    balanced = np.where(np.arange(n) % 2, 1, -1).astype(dtype)
+    balanced[0] -= balanced.sum()
+    zero = np.array(0, dtype)
+    cases = {
+        "log_softmax_vjp": (balanced, huge),
+        "logsumexp_vjp": (zero, huge, zero),
+    }
+    for name, arrays in cases.items():
+        for rows in (1, 20):
+            batch = [np.repeat(a[np.newaxis], rows, axis=0) for a in arrays]
+            with pytest.warns(RuntimeWarning, match="invalid value"):
+                result = getattr(fs, name)(*batch, axis=-1)
+            assert (bits(result) == bits(np.array(NAN, dtype))).all()

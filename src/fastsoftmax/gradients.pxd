@@ -9,7 +9,8 @@
 (c) exp(logp) is taken relative to the row's largest logp if that is above 0, which rounding can make it, and else as it is.
     a - lse is rounded; what that loses is found exactly and joins as a factor 1 + lost. An exponential keeps its bias
     until it has met its factor, so that exp(logp) below the smallest normal number times a large one keeps its digits.
-(d) Only a sum that is not finite can make a nan where none came in; such a row is searched before and after.
+(d) Only a sum that is not finite can make a nan where none came in, or an exponential that is not, beside a factor of 0;
+    such a row is searched before and after.
 """
 
 from libc.math cimport INFINITY, NAN
@@ -388,7 +389,9 @@ cdef inline int gradient_row(
             sum = sum_of_exponentials(<real>0, wide, &row)
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
-        suspect |= not is_finite(lse[0])
+        suspect |= not is_finite(lse[0]) or largest - lse[0] > 80
+    elif gradient == LOG_SOFTMAX_VJP:
+        suspect |= largest > 80
     if suspect:
         find_nan(g, given, &had_nan)
         if not had_nan:
