@@ -37,7 +37,28 @@ class Proof(NamedTuple):
         return [sys.executable, "-m", *arguments]
 
 
-PROOFS = (Proof("sweep", ("proof.sweep",), ("proof.sweep", "--quick")),)
+def both(name: str) -> Proof:
+    """A proof that has a quick form."""
+    return Proof(name, (f"proof.{name}",), (f"proof.{name}", "--quick"))
+
+
+PROOFS = (
+    both("sweep"),
+    both("guard_pages"),
+    Proof("sanitizers", ("proof.sanitizers",), None),
+    Proof("valgrind", ("proof.valgrind",), None),
+    both("processors"),
+    both("same_bits"),
+    both("errstate"),
+    both("forks"),
+    both("out_of_memory"),
+    both("leaks"),
+    Proof("interrupts", ("proof.interrupts",), None),
+    both("fuzz"),
+    Proof("mutate", ("proof.mutate",), None),
+    Proof("coverage", ("proof.coverage",), None),
+    Proof("builds", ("proof.builds",), None),
+)
 
 
 def processor() -> str:
