@@ -44,14 +44,14 @@ def both(name: str) -> Proof:
 
 PROOFS = (
     both("sweep"),
-    both("guard_pages"),
+    Proof("guard_pages", ("proof.guard_pages",), None),  # the tests do a part of it
     Proof("sanitizers", ("proof.sanitizers",), None),
     Proof("valgrind", ("proof.valgrind",), None),
     both("processors"),
     both("same_bits"),
     both("errstate"),
     both("forks"),
-    both("out_of_memory"),
+    Proof("out_of_memory", ("proof.out_of_memory",), None),  # and of this
     both("leaks"),
     Proof("interrupts", ("proof.interrupts",), None),
     both("fuzz"),

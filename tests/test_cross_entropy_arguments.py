@@ -349,3 +349,15 @@ def test_logits_that_are_no_real_numbers_are_refused(fs):
             fs.cross_entropy(logits, [0])
     with pytest.raises((ValueError, TypeError)):
         fs.cross_entropy(1.0, 0)
+
+
+@pytest.mark.parametrize("kind", ["<f8", ">f8", "<f4", "strided"])
+def test_no_rows_at_all(fs, kind):
+    """There is nothing to pack for the kernel, whatever the array is like."""
+    logits = np.zeros((0, 3)) if kind == "strided" else np.zeros((0, 3), kind)
+    out = np.zeros((0, 6))[:, ::2] if kind == "strided" else np.zeros((0, 3), kind)
+    for targets in (np.zeros(0, int), np.zeros((0, 3))):
+        for reduction, loss in (("none", np.zeros(0)), ("sum", 0.0), ("mean", np.nan)):
+            result = fs.cross_entropy_value_and_grad(logits, targets, reduction=reduction, out=out)
+            np.testing.assert_array_equal(result[0], loss)
+            assert result[1] is out

@@ -6,6 +6,7 @@ processor time was used half a second later, when nothing ought to be running.
 """
 
 import functools
+import signal
 import sys
 import time
 
@@ -18,6 +19,7 @@ from .paths import PATHS, again_and_again
 
 def main():
     name, workers = sys.argv[1], int(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
     if workers > 1:
         from fastsoftmax import _sharing
 

@@ -153,7 +153,7 @@ def _run(
                 losses[start:stop] = piece_losses
         return invalid
 
-    pieces = row_pieces(tuple(rows), size)
+    pieces = row_pieces(tuple(rows), size) if count else iter(())
     if workers == 1:
         invalid = work(pieces)
     else:
