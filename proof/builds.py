@@ -165,7 +165,9 @@ def check_with_numpy_alone(path, folder):
     """Install it beside NumPy, and use it."""
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    environment = {
+        k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "PIP_QUIET"
+    }
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
     run([*pip, "install", "-q", path], env=environment)
     run([*pip, "check"], env=environment)
