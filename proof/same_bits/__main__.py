@@ -152,6 +152,7 @@ def arguments():
 def main():
     options = arguments()
     known = {} if options.write else golden.read()
+    recorded = {key[:2] for key in known}  # a part that was never written compares targets alone
     failures = []
     hashes, rows = {}, {}
     compared = 0
@@ -163,7 +164,8 @@ def main():
                 run.part(part, not options.hashes)
         for key, digest in run.hashes.items():
             right = known.get(key) or hashes.get(key)
-            if right != digest and not (options.write and right is None):
+            is_new = right is None and (options.write or key[:2] not in recorded)
+            if right != digest and not is_new:
                 failures.append(f"{target} {' '.join(key[1:])}: hash {digest}, not {right}")
         hashes |= {key: hashes.get(key, digest) for key, digest in run.hashes.items()}
         failures += run.differences
@@ -177,11 +179,13 @@ def main():
     print(*failures[:40], sep="\n")
     if options.write and not failures:
         golden.write(golden.read() | hashes)
+    known_before = sum(key in known for key in hashes)
+    told = "written" if options.write else f"{known_before} of them in the golden file"
     names = ", ".join(rows)
     print(
         f"same_bits: {max(rows.values()):,} rows hashed on each of {names}, {len(hashes)} hashes "
-        f"{'written' if options.write else 'as in the golden file'}; {compared:,} rows of results "
-        f"compared in {len(places.ALL) + 1} other places; {len(failures)} differ"
+        f"({told}); {compared:,} rows of results compared in {len(places.ALL) + 1} other places; "
+        f"{len(failures)} differ"
     )
     return 1 if failures else 0
 
