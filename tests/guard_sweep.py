@@ -258,7 +258,7 @@ def long_cases(whole):
 def sweep(fs, dtype, record, lengths, whole=True):
     """All cases of these lengths, and longer ones; how often each operation was called."""
     kernels = fs._target.kernels
-    calls = Sweep(fs, dtype, record, 1 << 21)
+    calls = Sweep(fs, dtype, record, 1 << 22)
     for n in lengths:
         for turn, case in enumerate(cases(n, dtype.itemsize)):
             calls.run(n + turn, *case)
