@@ -71,7 +71,7 @@ cdef inline int sum_blocks(
             sums[block].terms.K = scale_of_number(top)
             sum_piece(
                 plain, values, <real*>NULL if y == NULL else y + block * BLOCK, length, top,
-                &sums[block].terms.high, &sums[block].terms.low,
+                x + (block + 1) * BLOCK, &sums[block].terms.high, &sums[block].terms.low,
             )
         since += length
         if since >= SIGNAL_PERIOD:
