@@ -156,6 +156,20 @@ def test_every_nan_comes_back_canonical(fs, name, dtype, rng):
         assert (bits(result)[nans] == canonical).all()
 
 
+@pytest.mark.parametrize("name", backward.ALL)
+def test_a_nan_among_what_a_gradient_is_taken_at_comes_back_canonical(fs, name, dtype, rng):
+    canonical = bits(np.array(NAN, dtype))
+    for payload in (bits(np.array(-NAN, dtype)), canonical | 1):
+        rows, columns = [(20,), (40, 7), (5, 100), (3, 1_500)], [(7, 40), (300, 3)]
+        for shape, axis in [(s, -1) for s in rows] + [(s, 0) for s in columns]:
+            arrays = backward.arguments(name, rng, shape, dtype, axis, scale=1)
+            bits(arrays[1])[(2,) * len(shape)] = payload
+            result = np.asarray(getattr(fs, name)(*arrays, axis=axis))
+            nans = np.isnan(result.astype(np.float64))
+            assert nans.any()
+            assert (bits(result)[nans] == canonical).all()
+
+
 def test_a_removed_element_has_no_gradient_whatever_it_holds(fs, dtype):
     """As forward, a weight of 0 takes the element out."""
     b = np.array([1, 0, 1], dtype)

@@ -17,7 +17,8 @@ from libc.math cimport INFINITY, NAN
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
 from fastsoftmax.simd cimport (
-    broadcast, fma, has_fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high, widen_low,
+    broadcast, canonical_nans, fma, has_fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high,
+    widen_low,
 )
 from fastsoftmax.subnormals cimport exact_product, out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
@@ -209,16 +210,19 @@ cdef inline void add_block(
 cdef inline vec[real] step(
     Gradient gradient, vec[real] x, vec[real] weights, vec[real] sum, bint halved
 ) noexcept nogil:
-    """The elementwise step, from y or the exponentials. For LOGSUMEXP_VJP `sum` is the row's g."""
+    """The elementwise step, from y or the exponentials. For LOGSUMEXP_VJP `sum` is the row's g.
+
+    A nan among the values reaches the sum, and makes a row suspect, but for the products that sum g alone or nothing.
+    """
     if gradient == SOFTMAX_VJP:
         return fma(weights, x, broadcast(<real>0) - weights * sum)  # x - sum could overflow where y is 0
     if gradient == LOG_SOFTMAX_VJP:
         if halved:
-            return (x - weights * sum) - weights * sum
-        return fma(weights, broadcast(<real>0) - sum, x)
+            return canonical_nans((x - weights * sum) - weights * sum)
+        return canonical_nans(fma(weights, broadcast(<real>0) - sum, x))
     if gradient == LOG_SOFTMAX_JVP:
         return (x - sum) - sum if halved else x - sum
-    return weights * sum
+    return canonical_nans(weights * sum)
 
 
 cdef inline vec[real] step_of_row(

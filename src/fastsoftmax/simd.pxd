@@ -24,6 +24,7 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     vec[T] minimum[T](vec[T] a, vec[T] b) noexcept
     vec[T] select_equal[T](vec[T] a, vec[T] b, vec[T] x, vec[T] y) noexcept
     vec[T] select_less[T](vec[T] a, vec[T] b, vec[T] x, vec[T] y) noexcept
+    vec[T] canonical_nans[T](vec[T] v) noexcept
     vec[T] keep_first[T](vec[T] v, Py_ssize_t k) noexcept
     vec[float] shift_19 "simd::shift_bits<float, 19>"(vec[float] v) noexcept
     vec[double] shift_48 "simd::shift_bits<double, 48>"(vec[double] v) noexcept

@@ -130,6 +130,7 @@ template <class T> void choices() {
                     [&](int i) { return a[i] == b[i] ? x[i] : y[i]; });
     expect_lanes<T>("select_less", simd::select_less<T>(va, vb, vx, vy), Nan::exact,
                     [&](int i) { return a[i] < b[i] ? x[i] : y[i]; });
+    expect_lanes<T>("canonical_nans", simd::canonical_nans<T>(va), Nan::exact, [&](int i) { return a[i] == a[i] ? a[i] : T(NAN); });
     expect_lanes<T>("broadcast", simd::broadcast<T>(a[0]), Nan::exact, [&](int) { return a[0]; });
 }
 

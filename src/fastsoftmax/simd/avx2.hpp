@@ -147,6 +147,10 @@ template <> inline vecd select_less(vecd a, vecd b, vecd x, vecd y) {
             _mm256_blendv_pd(y.high, x.high, _mm256_cmp_pd(a.high, b.high, _CMP_LT_OQ))};
 }
 
+template <class T> inline vec<T> canonical_nans(vec<T> v) {
+    return select_equal(v, v, v, broadcast(T(NAN)));
+}
+
 template <class T> inline vec<T> keep_first(vec<T> v, std::ptrdiff_t k);
 template <> inline vecf keep_first(vecf v, std::ptrdiff_t k) {
     return {_mm256_and_ps(v.low, _mm256_castsi256_ps(first8(k))),

@@ -87,6 +87,15 @@ template <> inline vecd select_less(vecd a, vecd b, vecd x, vecd y) {
     return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
 }
 
+// The table has four bits for each of eight kinds of numbers: 0, of nans, takes the first operand, 1 the second.
+template <class T> inline vec<T> canonical_nans(vec<T> v);
+template <> inline vecf canonical_nans(vecf v) {
+    return {_mm512_fixupimm_ps(_mm512_set1_ps(NAN), v.r, _mm512_set1_epi32(0x11111100), 0)};
+}
+template <> inline vecd canonical_nans(vecd v) {
+    return {_mm512_fixupimm_pd(_mm512_set1_pd(NAN), v.r, _mm512_set1_epi64(0x11111100), 0)};
+}
+
 template <class T> inline vec<T> keep_first(vec<T> v, std::ptrdiff_t k);
 template <> inline vecf keep_first(vecf v, std::ptrdiff_t k) { return {_mm512_maskz_mov_ps(first16(k), v.r)}; }
 template <> inline vecd keep_first(vecd v, std::ptrdiff_t k) { return {_mm512_maskz_mov_pd(first8(k), v.r)}; }

@@ -144,6 +144,10 @@ template <class T> SIMD_INLINE vec<T> select_less(vec<T> a, vec<T> b, vec<T> x, 
     return map<T>([](auto p, auto q, auto s, auto t) { return p < q ? s : t; }, a, b, x, y);
 }
 
+template <class T> SIMD_INLINE vec<T> canonical_nans(vec<T> v) {
+    return select_equal(v, v, v, broadcast(T(NAN)));
+}
+
 template <class T> SIMD_INLINE vec<T> keep_first(vec<T> v, std::ptrdiff_t k) {
     static const T numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     return select_less(load(numbers), broadcast(static_cast<T>(k)), v, broadcast(T(0)));

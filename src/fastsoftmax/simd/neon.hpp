@@ -182,6 +182,10 @@ template <> SIMD_INLINE vecd select_less(vecd a, vecd b, vecd x, vecd y) {
     return each<double>([=](int i) { return vbslq_f64(vcltq_f64(a.r[i], b.r[i]), x.r[i], y.r[i]); });
 }
 
+template <class T> SIMD_INLINE vec<T> canonical_nans(vec<T> v) {
+    return select_equal(v, v, v, broadcast(T(NAN)));
+}
+
 template <class T> SIMD_INLINE vec<T> keep_first(vec<T> v, std::ptrdiff_t k) {
     const uint8x16_t size = vdupq_n_u8(static_cast<std::uint8_t>(k * static_cast<std::ptrdiff_t>(sizeof(T))));
     return each<T>([=](int i) { return from_bytes<T>(vandq_u8(bytes(v.r[i]), vcltq_u8(byte_numbers(16 * i), size))); });

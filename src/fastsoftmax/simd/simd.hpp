@@ -24,6 +24,7 @@
 //   minimum(a, b)              the smaller, in the same way
 //   select_equal(a, b, x, y)   x where a == b, else y (a nan equals nothing)
 //   select_less(a, b, x, y)    x where a < b, else y
+//   canonical_nans(v)          v with the nan of math.h in the place of any other
 //   keep_first(v, k)           the first k lanes of v, +0.0 in the others
 //   shift_bits<T, s>(v)        the lanes' bits shifted left by s, zeros come in
 //   add_bits(a, b)             the lanes' bits added as integers modulo 2^32 or 2^64
@@ -46,6 +47,7 @@
 //   prefetch(p)                a hint that what is at p is soon read or written
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
