@@ -100,6 +100,20 @@ def test_columns_of_any_length_and_number(fs, name, dtype, n, inner, rng):
 
 
 @NAMES
+@pytest.mark.parametrize("name", backward.FULL_TO_FULL)
+def test_short_columns_whose_rows_collide_in_the_cache(fs, name, dtype, rng):
+    """Rows are a multiple of 4 kB apart; one column among them is unusual."""
+    function = getattr(fs, name)
+    for n, inner in ((5, 2_048), (8, 4_096), (17, 2_048), (32, 2_048)):
+        g, values = backward.arguments(name, rng, (2, inner, n), dtype, -1)
+        g[1, 1_000, n // 2] = np.inf
+        columns = [np.ascontiguousarray(a.swapaxes(1, 2)) for a in (g, values)]
+        with np.errstate(invalid="ignore"):
+            expected = function(g, values, axis=-1).swapaxes(1, 2)
+            assert_same_bits(function(*columns, axis=1), expected)
+            assert_same_bits(function(*columns, axis=1, out=columns[0]), expected)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_very_short_rows(fs, name, dtype, n, rng):
     function = getattr(fs, name)
