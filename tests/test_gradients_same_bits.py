@@ -99,7 +99,6 @@ def test_columns_of_any_length_and_number(fs, name, dtype, n, inner, rng):
         assert_same_bits(function(*columns, axis=0, out=columns[1]), expected.T)
 
 
-@NAMES
 @pytest.mark.parametrize("name", backward.FULL_TO_FULL)
 def test_short_columns_whose_rows_collide_in_the_cache(fs, name, dtype, rng):
     """Rows are a multiple of 4 kB apart; one column among them is unusual."""
@@ -114,6 +113,7 @@ def test_short_columns_whose_rows_collide_in_the_cache(fs, name, dtype, rng):
             assert_same_bits(function(*columns, axis=1, out=columns[0]), expected)
 
 
+@NAMES
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_very_short_rows(fs, name, dtype, n, rng):
     function = getattr(fs, name)
