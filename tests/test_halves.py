@@ -1,6 +1,7 @@
 """float16 and bfloat16: the conversions, and that everything else is float32 rounded once.
 
-The shapes pass from one chunk of `halves.pxd` to the next, along rows and columns.
+The shapes pass from one chunk of `halves.pxd` to the next, along rows and columns. The longest row
+is read without one.
 """
 
 import layouts
@@ -15,6 +16,7 @@ SHAPES = [
     ((130, 70), 1),
     ((1_000, 3), -1),
     ((2, 5_000), -1),
+    ((140_001,), -1),
     ((300, 10), 0),
     ((1_100, 130), 0),
     ((3, 20, 130), 1),
@@ -173,7 +175,7 @@ def test_gradients(fs, half, name, shape, axis, rng):
     assert_same_bits(g, expected.astype(half.dtype))
 
 
-@pytest.mark.parametrize("shape", [(7,), (1_000, 10), (3, 700), (2, 5_000)])
+@pytest.mark.parametrize("shape", [(7,), (1_000, 10), (3, 700), (2, 5_000), (140_001,)])
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"ignore_index": 3}], ids=str)
 def test_cross_entropy(fs, half, shape, options, rng):
     x = (5 * rng.standard_normal(shape)).astype(half.dtype)
@@ -189,3 +191,55 @@ def test_cross_entropy(fs, half, shape, options, rng):
             assert_same_bits(found[1], grad.astype(half.dtype))
     fs.cross_entropy_value_and_grad(x, labels, axis=-1, out=x, **options)
     assert_same_bits(x, grad.astype(half.dtype))
+
+
+def _long_rows(half, rng):
+    """Rows without scratch: infinite, with a nan, far apart, beyond the range reduction."""
+    x = (5 * rng.standard_normal(140_001)).astype(half.dtype)
+    yield x
+    for value in (np.inf, -np.inf, np.nan, half.largest, -half.largest, 90, 100):
+        row = x.copy()
+        row[70_000] = value
+        yield row
+    yield np.full_like(x, -np.inf)
+    yield np.full_like(x, half.largest)
+    # With results below the smallest normal number.
+    yield np.linspace(-120, 0, x.size).astype(half.dtype)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_long_rows_of_any_values(fs, name, half, rng):
+    function = getattr(fs, name)
+    for x in _long_rows(half, rng):
+        with np.errstate(under="ignore", over="ignore"):
+            expected = function(x.astype(np.float32), axis=-1).astype(half.dtype)
+        assert_same_bits(function(x, axis=-1), expected)
+        if name != "logsumexp":
+            assert_same_bits(function(x, axis=-1, out=x), expected)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("name", ["softmax_vjp", "log_softmax_vjp", "log_softmax_jvp"])
+def test_gradients_of_rows_of_any_values(fs, half, name, rng):
+    function = getattr(fs, name)
+    for y in _long_rows(half, rng):
+        for shape in ((1, -1), (423, -1)):
+            g = rng.standard_normal(y.size)[: y.size // 423 * 423].astype(half.dtype).reshape(shape)
+            rows = y[: g.size].reshape(shape)
+            with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+                expected = function(g.astype(np.float32), rows.astype(np.float32), axis=-1)
+                expected = expected.astype(half.dtype)
+            assert_same_bits(function(g, rows, axis=-1), expected)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_cross_entropy_of_long_rows_of_any_values(fs, half, rng):
+    for x in _long_rows(half, rng):
+        for label in (0, 70_000):
+            with np.errstate(under="ignore", over="ignore"):
+                loss, grad = fs.cross_entropy_value_and_grad(x.astype(np.float32), label)
+                grad = grad.astype(half.dtype)
+            assert_same_bits(np.asarray(fs.cross_entropy(x, label)), np.asarray(loss))
+            found = fs.cross_entropy_value_and_grad(x, label)
+            assert_same_bits(np.asarray(found[0]), np.asarray(loss))
+            assert_same_bits(found[1], grad)

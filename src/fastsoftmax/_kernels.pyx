@@ -10,12 +10,11 @@
 """
 
 cimport numpy as cnp
-from libc.stdint cimport uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport strcmp, strrchr
 
 from fastsoftmax.column_strips cimport is_bundled, reduce_strips
-from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_rows
+from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
 from fastsoftmax.cross_entropy_columns cimport cross_entropy_columns
 from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply, factor_of_terms, write_terms
 from fastsoftmax.gradient_columns cimport gradient_columns
@@ -26,8 +25,7 @@ from fastsoftmax.gradients cimport (
     value_of,
 )
 from fastsoftmax.halves cimport (
-    BFLOAT16, FLOAT16, FLOAT32, Chunks, Operand, chunks_of, give_scratch, narrow, narrowed, next_chunk, room_for,
-    widen, widened,
+    Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
 from fastsoftmax.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
 from fastsoftmax.rows cimport (
@@ -40,6 +38,9 @@ from fastsoftmax.shared_row cimport (
 from fastsoftmax.short_columns cimport are_short, reduce_short_columns
 from fastsoftmax.short_gradients cimport has_short_rows, short_gradient_rows
 from fastsoftmax.short_rows cimport SHORTER, is_short, reduce_short_rows
+from fastsoftmax.simd cimport (
+    AS_COMPUTED, BFLOAT16, DIFFERENT, FLOAT16, as_computed, common_storage, native, put, stored,
+)
 from fastsoftmax.states cimport (
     STATE_NUMBERS, State, add_pieces, anchor_again, apply_states, logsumexp_of_states, merge_states, no_elements,
     take_over,
@@ -113,7 +114,7 @@ cdef inline Operand operand_of(cnp.ndarray x, bint reduced) noexcept:
     cdef Operand operand
     cdef int dtype = cnp.PyArray_TYPE(x)
     operand.data = <char*>cnp.PyArray_DATA(x)
-    operand.storage = FLOAT32 if dtype == cnp.NPY_FLOAT else FLOAT16 if dtype == cnp.NPY_FLOAT16 else BFLOAT16
+    operand.storage = AS_COMPUTED if dtype == cnp.NPY_FLOAT else FLOAT16 if dtype == cnp.NPY_FLOAT16 else BFLOAT16
     operand.reduced = reduced
     operand.scratch = NULL
     return operand
@@ -166,7 +167,7 @@ cdef inline int reduce_any_rows(
         return reduce_short_rows(operation, x, y, outer, n, made_nan)
     if is_grouped(operation, <real>0, outer, n, cache):
         return reduce_grouped_rows(operation, x, y, outer, n, made_nan)
-    return reduce_rows(operation, x, y, outer, n, past_caches, made_nan)
+    return reduce_rows(operation, native(x), native(<const real*>y), outer, n, past_caches, made_nan)
 
 
 cdef inline int reduce_any_columns(
@@ -175,7 +176,7 @@ cdef inline int reduce_any_columns(
 ) except -1 nogil:
     """Columns, by whichever kernel is faster."""
     if are_short(n, inner) and not is_bundled(<real>0, n, inner, stride):
-        return reduce_short_columns(operation, x, y, outer, n, inner, stride, made_nan)
+        return reduce_short_columns(operation, native(x), native(<const real*>y), outer, n, inner, stride, made_nan)
     return reduce_strips(operation, x, y, outer, n, inner, stride, made_nan)
 
 
@@ -194,6 +195,11 @@ cdef int reduce_halves(
     bint past_caches, bint* made_nan,
 ) except -1 nogil:
     """The same where input or result are stored in 16 bits."""
+    # softmax of a row that the caches hold twice is faster with its terms in scratch than with each computed again.
+    if stride == 1 and n * sizeof(float) > (cache // RESIDENT_SHARE if operation == SOFTMAX else RESIDENT_BYTES):
+        return reduce_rows(operation, numbers_of(&x), numbers_of(&y), outer, n, past_caches, made_nan)
+    if stride > 1 and are_short(n, inner) and not is_bundled(<float>0, n, inner, stride):
+        return reduce_short_columns(operation, numbers_of(&x), numbers_of(&y), outer, n, inner, stride, made_nan)
     cdef Operand[2] operands = [x, y]
     cdef Chunks chunks = chunks_of(outer, n, inner, stride)
     cdef bint overwriting = operation == LOG_SOFTMAX or inner > 1 or n * sizeof(float) > RESIDENT_BYTES
@@ -202,7 +208,7 @@ cdef int reduce_halves(
     try:
         while next_chunk(&chunks):
             reduce(
-                operation, <const float*>widened(&operands[0], &chunks), room_for(&operands[1], &chunks),
+                operation, <const float*>widened(&operands[0], &chunks), scratch_for(&operands[1], &chunks),
                 chunks.outers, n, chunks.columns, chunks.columns, past_caches, made_nan,
             )
             narrowed(&operands[1], &chunks)
@@ -238,7 +244,7 @@ cdef bint dispatch(Operation operation, cnp.ndarray x, cnp.ndarray out) except? 
         first = operand_of(x, False)
         second = operand_of(out, operation == LOGSUMEXP)
         with nogil:
-            past_caches = past_caches and second.storage == FLOAT32
+            past_caches = past_caches and second.storage == AS_COMPUTED
             reduce_halves(operation, first, second, outer, n, inner, stride, past_caches, &made_nan)
     return made_nan
 
@@ -298,7 +304,7 @@ cdef object small_halves(
     else:
         y.data = <char*>&number
     if dtype == cnp.NPY_FLOAT:
-        y.storage = FLOAT32
+        y.storage = AS_COMPUTED
     y.reduced = operation == LOGSUMEXP
     if outer * n <= BRIEF:
         reduce_halves(operation, x, y, outer, n, 1, 1, False, &made_nan)
@@ -398,10 +404,10 @@ cdef int convert_run(cnp.ndarray x, cnp.ndarray out, Py_ssize_t n) except -1:
     cdef Operand first = operand_of(x, False)
     cdef Operand second = operand_of(out, False)
     with nogil:
-        if second.storage == FLOAT32:
-            widen(first.storage, <const uint16_t*>first.data, <float*>second.data, n)
+        if second.storage == AS_COMPUTED:
+            as_computed(numbers_of(&first), n, <float*>second.data)
         else:
-            narrow(<const float*>first.data, second.storage, <uint16_t*>second.data, n)
+            put(<const float*>first.data, numbers_of(&second), n)
     return 0
 
 
@@ -447,15 +453,16 @@ cdef int check_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values, cn
 
 
 cdef int multiply(
-    Gradient gradient, const real* g, const real* values, const real* lse, real* out,
+    Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out,
     Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride, bint* made_nan,
 ) except -1 nogil:
     """One gradient over a block whose rows are `stride` elements apart."""
+    cdef bint grouped = common_storage(g, values, out) != DIFFERENT
     if stride == 1 and has_short_rows(gradient, <real>0, outer, n):
         return short_gradient_rows(gradient, g, values, out, outer, n, made_nan)
-    if stride == 1 and has_overlapped_rows(gradient, <real>0, outer, n, cache):
+    if stride == 1 and grouped and has_overlapped_rows(gradient, <real>0, outer, n, cache):
         return overlapped_gradient_rows(gradient, g, values, out, outer, n, made_nan)
-    if stride == 1 and has_grouped_rows(gradient, <real>0, outer, n, cache):
+    if stride == 1 and grouped and has_grouped_rows(gradient, <real>0, outer, n, cache):
         return grouped_gradient_rows(gradient, g, values, out, outer, n, made_nan)
     if stride == 1:
         return gradient_rows(gradient, g, values, lse, out, outer, n, made_nan)
@@ -468,7 +475,7 @@ cdef bint run_gradient(
 ) except? True:
     cdef bint made_nan = False
     with nogil:
-        multiply(gradient, g, values, lse, out, outer, n, inner, stride, &made_nan)
+        multiply(gradient, native(g), native(values), lse, native(<const real*>out), outer, n, inner, stride, &made_nan)
     return made_nan
 
 
@@ -478,26 +485,12 @@ cdef bint run_gradient_of_halves(
 ) except? True:
     """The same where arrays, all of the full shape, are stored in 16 bits."""
     cdef Operand[3] operands = [operand_of(g, False), operand_of(values, False), operand_of(out, False)]
-    cdef Chunks chunks = chunks_of(outer, n, inner, stride)
     cdef bint made_nan = False
-    cdef Py_ssize_t since = 0
-    cdef void* memory
     with nogil:
-        memory = give_scratch(operands, 3, &chunks, True)
-        try:
-            while next_chunk(&chunks):
-                multiply(
-                    gradient, <const float*>widened(&operands[0], &chunks), <const float*>widened(&operands[1], &chunks),
-                    <const float*>NULL, room_for(&operands[2], &chunks), chunks.outers, n, chunks.columns, chunks.columns,
-                    &made_nan,
-                )
-                narrowed(&operands[2], &chunks)
-                since += chunks.outers * n * chunks.columns
-                if since >= SIGNAL_PERIOD:
-                    since = 0
-                    hear_signals()
-        finally:
-            free(memory)
+        multiply(
+            gradient, numbers_of(&operands[0]), numbers_of(&operands[1]), <const float*>NULL, numbers_of(&operands[2]), outer, n,
+            inner, stride, &made_nan,
+        )
     return made_nan
 
 
@@ -636,10 +629,29 @@ cdef int add_rows(
     )
 
 
+cdef int add_long_rows(const Rows* rows, Py_ssize_t count, Operand logits, Operand grad, bint* made_nan) except -1 nogil:
+    """The same of labelled rows that do not fit the cache."""
+    cdef Py_ssize_t row
+    cdef stored[float] x, results
+    for row in range(count):
+        x = numbers_of(&logits) + row * rows.n
+        results = numbers_of(&grad)
+        if grad.data != NULL:
+            results = results + row * rows.n
+        cross_entropy_row(
+            x, rows.n, rows.labels[row], <const float*>NULL, rows.at_target[row], rows.total[row], &rows.losses[row], results,
+            made_nan,
+        )
+        hear_signals()
+    return 0
+
+
 cdef int add_rows_of_halves(
     const Rows* rows, Operand logits, Operand grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride, bint* made_nan
 ) except -1 nogil:
     """The same, of all rows, where logits or gradient are stored in 16 bits."""
+    if stride == 1 and rows.n * sizeof(float) > RESIDENT_BYTES and rows.dense == NULL:
+        return add_long_rows(rows, outer, logits, grad, made_nan)
     cdef Operand[2] operands = [logits, grad]
     cdef Chunks chunks = chunks_of(outer, rows.n, inner, stride)
     cdef void* memory = give_scratch(operands, 2, &chunks, inner > 1 or rows.n * sizeof(float) > RESIDENT_BYTES)
@@ -648,7 +660,7 @@ cdef int add_rows_of_halves(
         while next_chunk(&chunks):
             add_rows(
                 rows, chunks.first * inner + chunks.column, <const float*>widened(&operands[0], &chunks),
-                <float*>NULL if grad.data == NULL else room_for(&operands[1], &chunks), chunks.outers, chunks.columns,
+                <float*>NULL if grad.data == NULL else scratch_for(&operands[1], &chunks), chunks.outers, chunks.columns,
                 chunks.columns, made_nan,
             )
             if grad.data != NULL:
@@ -669,7 +681,7 @@ cdef int add_any_rows(
     """The same for each dtype that is computed in, however it is stored."""
     if dtype == cnp.NPY_DOUBLE:
         return add_rows(rows, 0, <const double*>logits.data, <double*>grad.data, outer, inner, stride, made_nan)
-    if logits.storage == FLOAT32 and grad.storage == FLOAT32:
+    if logits.storage == AS_COMPUTED and grad.storage == AS_COMPUTED:
         return add_rows(rows, 0, <const float*>logits.data, <float*>grad.data, outer, inner, stride, made_nan)
     return add_rows_of_halves(rows, logits, grad, outer, inner, stride, made_nan)
 
@@ -766,8 +778,8 @@ cdef int labelled_rows(
     """Losses, to losses or else summed, and gradients of rows with one coefficient. Stops where a nan is made."""
     cdef double coefficients[LABELLED]
     cdef double piece[LABELLED]
-    cdef Py_ssize_t logits_step = LABELLED * n * (8 if dtype == cnp.NPY_DOUBLE else 4 if logits.storage == FLOAT32 else 2)
-    cdef Py_ssize_t grad_step = LABELLED * n * (8 if dtype == cnp.NPY_DOUBLE else 4 if grad.storage == FLOAT32 else 2)
+    cdef Py_ssize_t logits_step = LABELLED * n * (8 if dtype == cnp.NPY_DOUBLE else 4 if logits.storage == AS_COMPUTED else 2)
+    cdef Py_ssize_t grad_step = LABELLED * n * (8 if dtype == cnp.NPY_DOUBLE else 4 if grad.storage == AS_COMPUTED else 2)
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length, i
     cdef Rows rows

@@ -17,14 +17,14 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from fastsoftmax.columns cimport LANES
-from fastsoftmax.gradients cimport load_at, value_of
+from fastsoftmax.gradients cimport value_of
 from fastsoftmax.rows cimport (
     RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
     long_quotients, replace_in_row, scale_block, sum_row_beside_maximum, sum_row_carefully,
 )
 from fastsoftmax.short_cross_entropy cimport cross_entropy_group, least_total
 from fastsoftmax.short_rows cimport SHORT, is_short
-from fastsoftmax.simd cimport broadcast, select_equal, vec
+from fastsoftmax.simd cimport broadcast, load_at, native, number_at, select_equal, set_number, stored, vec
 from fastsoftmax.subnormals cimport (
     CarefulSum, any_replaced, careful_log, is_replaced_log, none_watched, out_of_line, to_watch,
 )
@@ -93,8 +93,8 @@ cdef inline int subtract(real* grad, const real* dense, Py_ssize_t n) except -1 
 
 
 cdef inline int special_cross_entropy(
-    const real* x, Py_ssize_t n, real largest, Py_ssize_t label, const real* dense, double at_target, double* loss, real* grad,
-    bint* made_nan,
+    stored[real] x, Py_ssize_t n, real largest, Py_ssize_t label, const real* dense, double at_target, double* loss,
+    stored[real] grad, bint* made_nan,
 ) except -1 nogil:
     """A row with a nan, or whose largest element is infinite: log_softmax is nan there and -inf elsewhere."""
     cdef bint had_nan
@@ -108,13 +108,13 @@ cdef inline int special_cross_entropy(
         for i in range(start, start + length):
             coefficient = (<double>dense[i] if dense != NULL else 0.0) + (at_target if i == label else 0.0)
             if coefficient != 0.0:
-                loss[0] += coefficient * (<double>NAN if had_nan or x[i] == largest else <double>INFINITY)
+                loss[0] += coefficient * (<double>NAN if had_nan or number_at(x + i) == largest else <double>INFINITY)
         start += length
     if loss[0] != loss[0]:
         loss[0] = NAN
-    if grad != NULL:
+    if grad.at != NULL:
         fill_row(grad, n, <real>NAN)
-    made_nan[0] |= not had_nan and (grad != NULL or loss[0] != loss[0])
+    made_nan[0] |= not had_nan and (grad.at != NULL or loss[0] != loss[0])
     return 0
 
 
@@ -132,12 +132,17 @@ cdef inline double target_gradient(
 
 
 cdef inline int cross_entropy_row(
-    const real* x, Py_ssize_t n, Py_ssize_t label, const real* dense, double at_target, double total,
-    double* loss, real* grad, bint* made_nan,
+    stored[real] x, Py_ssize_t n, Py_ssize_t label, const real* dense, double at_target, double total,
+    double* loss, stored[real] grad, bint* made_nan,
 ) except -1 nogil:
-    """One row. With grad NULL the loss alone. One that fits the cache is not in place."""
+    """One row. With a grad of NULL the loss alone.
+
+    One that fits the cache is not in place, and it, its gradient and the row of dense coefficients are as the kernel computes.
+    """
     cdef real maxima[RESIDENT_BLOCKS]
-    cdef bint resident = grad != NULL and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
+    cdef const real* values = <const real*>x.at
+    cdef real* results = <real*>grad.at
+    cdef bint resident = grad.at != NULL and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
     cdef bint has_target = label >= 0 and at_target != 0.0
     cdef real largest, shift, x_target
     cdef double sum_high, sum_low, term, logarithm, factor
@@ -152,21 +157,21 @@ cdef inline int cross_entropy_row(
     cdef bint near_zero
     if label == IGNORED or (dense == NULL and not has_target):
         loss[0] = 0.0
-        if grad != NULL:
+        if grad.at != NULL:
             fill_row(grad, n, <real>0)
         return 0
     # Before the terms take the logits' place: the target's logit, and what the dense coefficients need.
-    x_target = x[label] if has_target else <real>0
+    x_target = number_at(x + label) if has_target else <real>0
     if dense != NULL:
         find_maximum(x, n, &largest)
         if is_finite(largest):
-            dense_loss(x, dense, n, largest, &dense_part)
-    sum_row_beside_maximum(x, grad if resident else <real*>NULL, n, &largest, &shift, maxima, &state)
+            dense_loss(values, dense, n, largest, &dense_part)
+    sum_row_beside_maximum(x, results if resident else <real*>NULL, n, &largest, &shift, maxima, &state)
     if not is_finite(largest):
         return special_cross_entropy(x, n, largest, label, dense, at_target, loss, grad, made_nan)
     if state.high != state.high:
         loss[0] = NAN
-        if grad != NULL:
+        if grad.at != NULL:
             fill_row(grad, n, <real>NAN)
         return 0
     logarithm = log_of_state(<real>0, state)
@@ -182,10 +187,10 @@ cdef inline int cross_entropy_row(
     loss[0] = logarithm + dense_part
     if has_target:
         loss[0] += at_target * (<double>largest - <double>x_target)
-    if grad == NULL:
+    if grad.at == NULL:
         return 0
     if n == 1:  # the probability is 1 whatever the logit
-        grad[0] = 0
+        set_number(grad, <real>0)
         return 0
 
     maximum_term(broadcast(<real>state.largest), &maximum, &same)
@@ -204,24 +209,27 @@ cdef inline int cross_entropy_row(
         while start < n:
             length = n - start if n - start < BLOCK else BLOCK
             scale_block(
-                grad + start, length,
+                results + start, length,
                 power + scale_of_number(maxima[start // BLOCK]) - scale_of_number(<real>state.largest), high, low,
                 watched_bits, &nearest,
             )
             start += length
         if any_replaced(nearest):
-            out_of_line(replace_in_row[real], x, grad, n, shift, total)
+            out_of_line(replace_in_row[real], x, results, n, shift, total)
     else:
         long_quotients(x, grad, n, <real>state.largest, shift, sum_high, sum_low, total, factor, power, False)
     if has_target and near_zero and x_target == largest and at_target == total:
-        grad[label] = <real>(0.0 - logarithm)
+        set_number(grad + label, <real>(0.0 - logarithm))
     elif has_target:
         term = term_of_number(x_target - shift, <real>state.largest)
-        grad[label] = <real>target_gradient(
-            term, x_target == largest and state.ties == 1.0, state, sum_high, sum_low, at_target, total
+        set_number(
+            grad + label,
+            <real>target_gradient(
+                term, x_target == largest and state.ties == 1.0, state, sum_high, sum_low, at_target, total
+            ),
         )
     if dense != NULL:
-        subtract(grad, dense, n)
+        subtract(results, dense, n)
     return 0
 
 
@@ -257,9 +265,9 @@ cdef inline int cross_entropy_rows(
                     memcpy(copy, values, n * sizeof(real))
                     values = copy
                 cross_entropy_row(
-                    values, n, NO_TARGET if labels == NULL else <Py_ssize_t>labels[row],
+                    native(values), n, NO_TARGET if labels == NULL else <Py_ssize_t>labels[row],
                     <const real*>NULL if dense == NULL else dense + row * dense_stride, at_target[row], total[row],
-                    &losses[row], <real*>NULL if grad == NULL else grad + row * n, made_nan,
+                    &losses[row], native(<const real*>NULL if grad == NULL else <const real*>grad + row * n), made_nan,
                 )
                 since += n
                 row += 1

@@ -9,18 +9,15 @@
 """
 
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
 from fastsoftmax.column_strips cimport is_bundled
 from fastsoftmax.columns cimport LANES, smaller
-from fastsoftmax.gradient_strips cimport gradient_strip, strip_scratch, strip_width
-from fastsoftmax.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
-)
+from fastsoftmax.gradient_strips cimport any_gradient_strip, strip_scratch, strip_width
+from fastsoftmax.gradients cimport LOGSUMEXP_JVP, LOGSUMEXP_VJP, Gradient, gradient_rows
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_gradient_columns cimport STREAMS, fetch_ahead, short_gradient
-from fastsoftmax.simd cimport vec
-from fastsoftmax.squares cimport transpose_matrix
+from fastsoftmax.simd cimport as_computed, native, put, stored, vec
+from fastsoftmax.squares cimport columns_to_rows, rows_to_columns
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.vector_math cimport real
 
@@ -31,8 +28,8 @@ cdef enum:
 
 
 cdef inline int strip_as_rows(
-    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t stride, Py_ssize_t n,
-    Py_ssize_t columns, bint* made_nan,
+    Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out, Py_ssize_t stride,
+    Py_ssize_t n, Py_ssize_t columns, bint* made_nan,
 ) except -1 nogil:
     """One gradient over a strip of columns, by the row kernel. g, lse and out are rows where it has one number a column."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -47,25 +44,27 @@ cdef inline int strip_as_rows(
     try:
         while start < columns:
             count = smaller(columns - start, width)
-            transpose_matrix(values + start, stride, n, count, rows, length)
+            columns_to_rows(values + start, stride, n, count, rows, length)
             if gradient != LOGSUMEXP_VJP:
-                transpose_matrix(g + start, stride, n, count, others, length)
+                columns_to_rows(g + start, stride, n, count, others, length)
             for row in range(count):
                 if gradient == LOGSUMEXP_VJP:
                     gradient_rows(
-                        gradient, g + start + row, rows + row * length, lse + start + row, rows + row * length, 1, n, made_nan
+                        gradient, g + start + row, native(<const real*>rows + row * length), lse + start + row,
+                        native(<const real*>rows + row * length), 1, n, made_nan,
                     )
                 elif gradient == LOGSUMEXP_JVP:
                     gradient_rows(
-                        gradient, others + row * length, rows + row * length, lse + start + row, out + start + row, 1, n,
-                        made_nan,
+                        gradient, native(<const real*>others + row * length), native(<const real*>rows + row * length),
+                        lse + start + row, out + start + row, 1, n, made_nan,
                     )
                 else:
                     gradient_rows(
-                        gradient, others + row * length, rows + row * length, NULL, rows + row * length, 1, n, made_nan
+                        gradient, native(<const real*>others + row * length), native(<const real*>rows + row * length),
+                        <const real*>NULL, native(<const real*>rows + row * length), 1, n, made_nan,
                     )
             if gradient != LOGSUMEXP_JVP:
-                transpose_matrix(rows, length, count, n, out + start, stride)
+                rows_to_columns(<const real*>rows, length, n, count, out + start, stride)
             start += count
             hear_signals()
     finally:
@@ -73,40 +72,42 @@ cdef inline int strip_as_rows(
     return 0
 
 
-cdef inline Py_ssize_t tile_width(real unused, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride) noexcept nogil:
-    """How many short columns make a tile; 0 if they are better where they are."""
-    if 2 * n <= WAYS or inner < lanes(<real>0) or stride * <Py_ssize_t>sizeof(real) % COLLIDING != 0:
+cdef inline Py_ssize_t tile_width(real unused, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t distance) noexcept nogil:
+    """How many short columns, with so many bytes from row to row, make a tile; 0 if they are better where they are."""
+    if 2 * n <= WAYS or inner < lanes(<real>0) or distance % COLLIDING != 0:
         return 0
     return TILE // (n * <Py_ssize_t>sizeof(real)) // LANES * LANES
 
 
 cdef inline int gradient_of_tile(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns,
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns,
     real* tile, Py_ssize_t length, bint* made_nan,
 ) except -1 nogil:
     """One gradient over short columns by way of two tiles, one behind the other, with rows of some length."""
     cdef real* other = tile + n * length
+    cdef stored[real] x, y
     cdef Py_ssize_t i, part
     cdef Py_ssize_t j = 0
     for i in range(n):
-        memcpy(tile + i * length, g + i * stride, columns * sizeof(real))
-        memcpy(other + i * length, values + i * stride, columns * sizeof(real))
+        x = native(<const real*>tile + i * length)
+        y = native(<const real*>other + i * length)
+        put(as_computed(g + i * stride, columns, tile + i * length), x, columns)
+        put(as_computed(values + i * stride, columns, other + i * length), y, columns)
     while j < columns:
         part = smaller(columns - j, lanes(<real>0))
-        if not short_gradient(gradient, tile + j, other + j, tile + j, length, n, part):
-            out_of_line(
-                strip_as_rows[real], gradient, <const real*>tile + j, <const real*>other + j, <const real*>NULL, tile + j, length,
-                n, part, made_nan,
-            )
+        x = native(<const real*>tile + j)
+        y = native(<const real*>other + j)
+        if not short_gradient(gradient, x, y, x, length, n, part):
+            out_of_line(strip_as_rows[real], gradient, x, y, <const real*>NULL, x, length, n, part, made_nan)
         j += part
     for i in range(n):
-        memcpy(out + i * stride, tile + i * length, columns * sizeof(real))
+        put(<const real*>tile + i * length, out + i * stride, columns)
     return 0
 
 
 cdef inline int gradient_columns(
-    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t outer, Py_ssize_t n,
-    Py_ssize_t inner, Py_ssize_t stride, bint* made_nan,
+    Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out, Py_ssize_t outer,
+    Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride, bint* made_nan,
 ) except -1 nogil:
     """One gradient over blocks (outer, n, inner) whose rows are `stride` elements apart."""
     cdef Py_ssize_t since = 0
@@ -114,7 +115,7 @@ cdef inline int gradient_columns(
     cdef bint short = n <= STREAMS and gradient != LOGSUMEXP_VJP and gradient != LOGSUMEXP_JVP
     cdef bint bundled = is_bundled(<real>0, n, inner, stride)
     cdef bint usual
-    cdef Py_ssize_t tiled = tile_width(<real>0, n, inner, stride) if short else 0
+    cdef Py_ssize_t tiled = tile_width(<real>0, n, inner, (values + stride).at - values.at) if short else 0
     cdef Py_ssize_t widest = tiled if tiled > 0 else lanes(<real>0) if short else strip_width(inner)
     cdef Py_ssize_t length = widest + LANES  # so that the rows of a tile do not collide
     cdef Py_ssize_t vectors = strip_scratch(<real>0, n, widest, bundled) if tiled == 0 else 2 * n * length // lanes(<real>0)
@@ -136,19 +137,11 @@ cdef inline int gradient_columns(
                     )
                     usual = True
                 elif short:
-                    fetch_ahead(g + block, values + block, <const real*>out + block, stride, n)
+                    fetch_ahead(g + block, values + block, out + block, stride, n)
                     usual = short_gradient(gradient, g + block, values + block, out + block, stride, n, columns)
-                elif gradient == SOFTMAX_VJP:
-                    gradient_strip(
-                        SOFTMAX_VJP, bundled, g + block, values + block, out + block, stride, n, columns, scratch, &usual
-                    )
-                elif gradient == LOG_SOFTMAX_VJP:
-                    gradient_strip(
-                        LOG_SOFTMAX_VJP, bundled, g + block, values + block, out + block, stride, n, columns, scratch, &usual
-                    )
-                elif gradient == LOG_SOFTMAX_JVP:
-                    gradient_strip(
-                        LOG_SOFTMAX_JVP, bundled, g + block, values + block, out + block, stride, n, columns, scratch, &usual
+                elif gradient != LOGSUMEXP_VJP and gradient != LOGSUMEXP_JVP:
+                    any_gradient_strip(
+                        gradient, bundled, g + block, values + block, out + block, stride, n, columns, scratch, &usual
                     )
                 if not usual:
                     out_of_line(

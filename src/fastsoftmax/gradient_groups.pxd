@@ -7,16 +7,18 @@
 (c) exp(logp) is taken as it is. A row with a logp above 0, or a sum that is not finite or near the end of the range, is for
     the row kernel, before anything of it is written.
 (d) Each number goes through the operations of gradients.pxd in their order, and so has the bits it has there.
+(e) A long row of log_softmax is a group of its own: the row kernel would read it once more, for its largest logp.
 """
 
 from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums
 from fastsoftmax.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, gradient_rows, load_at, step, with_unit,
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, gradient_rows, step, with_unit,
 )
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_rows cimport SHORT
 from fastsoftmax.simd cimport (
-    any_at_least, broadcast, from_bits, load, load_partial, maximum, store, store_partial, transpose, vec,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, common_storage, from_bits, load, load_at, load_partial,
+    maximum, store, store_partial, stored, stored_as, transpose, vec,
 )
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.sums cimport BLOCK
@@ -26,11 +28,12 @@ cdef enum:
     LANES = 16  # of float32
     FEWEST = 3  # rows that are worth it
     MIDDLE = 256  # elements of a row from which on it has less to gain from its neighbours
+    LONGEST = 16777216  # elements of a row, which takes 20 ms: nothing is heard within a group
     GROUPED = 2048  # elements of float32 in a group of rows, if more than one
 
 
 cdef inline void add_rest(
-    Gradient gradient, const real* g, const real* values, Py_ssize_t i, Py_ssize_t n, vec[double]* first, vec[double]* second,
+    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t i, Py_ssize_t n, vec[double]* first, vec[double]* second,
     vec[real]* largest,
 ) noexcept nogil:
     """The end of `sum_of_row`, from i on."""
@@ -47,7 +50,8 @@ cdef inline void add_rest(
 
 
 cdef inline void add_two(
-    Gradient gradient, const real* g, const real* values, vec[double]* first, vec[double]* second, vec[real]* top, vec[real]* more
+    Gradient gradient, stored[real] g, stored[real] values, vec[double]* first, vec[double]* second, vec[real]* top,
+    vec[real]* more,
 ) noexcept nogil:
     """(first, second) += weight * g of two vectors, and the largest logp of each."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -60,7 +64,7 @@ cdef inline void add_two(
 
 
 cdef inline void sum_of_row(
-    Gradient gradient, const real* g, const real* values, Py_ssize_t n, vec[double]* sum_a, vec[double]* sum_b,
+    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t n, vec[double]* sum_a, vec[double]* sum_b,
     vec[real]* largest,
 ) noexcept nogil:
     """The sum of weight * g over one block of a row, a sum in each lane, and the largest logp."""
@@ -118,7 +122,8 @@ cdef inline vec[real] result(
 
 
 cdef inline void write_row(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, vec[real] sum, vec[real] high, vec[real] low
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, vec[real] sum, vec[real] high,
+    vec[real] low,
 ) noexcept nogil:
     """The elementwise step."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -137,7 +142,7 @@ cdef inline bint any_positive(vec[real] x) noexcept nogil:
 
 
 cdef inline void gradient_group(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, Py_ssize_t rows, bint* usual
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Py_ssize_t rows, bint* usual
 ) noexcept nogil:
     """One gradient over up to a vector's lanes of rows; tell which of them are usual, and nothing is written of the others."""
     cdef vec[double] first[LANES]
@@ -180,6 +185,18 @@ cdef inline void gradient_group(
             )
 
 
+cdef inline void one_gradient_group(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Py_ssize_t rows, bint* usual
+) noexcept nogil:
+    """The same of any gradient."""
+    if gradient == SOFTMAX_VJP:
+        gradient_group(SOFTMAX_VJP, g, values, out, n, rows, usual)
+    elif gradient == LOG_SOFTMAX_VJP:
+        gradient_group(LOG_SOFTMAX_VJP, g, values, out, n, rows, usual)
+    else:
+        gradient_group(LOG_SOFTMAX_JVP, g, values, out, n, rows, usual)
+
+
 cdef inline bint are_resident(real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache) noexcept nogil:
     """Whether a cache of so many bytes holds both operands and the result."""
     return 3 * outer * n * <Py_ssize_t>sizeof(real) <= cache
@@ -189,19 +206,21 @@ cdef inline bint has_grouped_rows(
     Gradient gradient, real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache
 ) noexcept nogil:
     """Whether rows (outer, n) are for this file; the last-level cache has so many bytes."""
+    if gradient == LOG_SOFTMAX_VJP or gradient == LOG_SOFTMAX_JVP:
+        return n <= LONGEST and (outer >= FEWEST or n > GROUPED)
     if outer < FEWEST:
         return False
-    if gradient == LOG_SOFTMAX_VJP or gradient == LOG_SOFTMAX_JVP:
-        return n <= SIGNAL_PERIOD
     # From memory, only the time of reading and writing by turns counts, and short turns are best.
     return gradient == SOFTMAX_VJP and n <= (MIDDLE if are_resident(<real>0, outer, n, cache) else SHORT)
 
 
 cdef inline int grouped_gradient_rows(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
 ) except -1 nogil:
-    """One gradient over rows (outer, n)."""
+    """One gradient over rows (outer, n), all of one storage."""
     cdef bint usual[LANES]
+    cdef Storage storage = common_storage(g, values, out)
     cdef Py_ssize_t size = GROUPED * 4 // <Py_ssize_t>sizeof(real) // n
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t since = 0
@@ -210,12 +229,21 @@ cdef inline int grouped_gradient_rows(
     while start < outer:
         rows = outer - start if outer - start < size else size
         at = start * n
-        if gradient == SOFTMAX_VJP:
-            gradient_group(SOFTMAX_VJP, g + at, values + at, out + at, n, rows, <bint*>usual)
-        elif gradient == LOG_SOFTMAX_VJP:
-            gradient_group(LOG_SOFTMAX_VJP, g + at, values + at, out + at, n, rows, <bint*>usual)
+        if storage == FLOAT16:
+            one_gradient_group(
+                gradient, stored_as(FLOAT16, g + at), stored_as(FLOAT16, values + at), stored_as(FLOAT16, out + at), n, rows,
+                <bint*>usual,
+            )
+        elif storage == BFLOAT16:
+            one_gradient_group(
+                gradient, stored_as(BFLOAT16, g + at), stored_as(BFLOAT16, values + at), stored_as(BFLOAT16, out + at), n, rows,
+                <bint*>usual,
+            )
         else:
-            gradient_group(LOG_SOFTMAX_JVP, g + at, values + at, out + at, n, rows, <bint*>usual)
+            one_gradient_group(
+                gradient, stored_as(AS_COMPUTED, g + at), stored_as(AS_COMPUTED, values + at), stored_as(AS_COMPUTED, out + at),
+                n, rows, <bint*>usual,
+            )
         for row in range(rows):
             if not usual[row]:
                 at = (start + row) * n

@@ -13,15 +13,18 @@ from fastsoftmax.gradient_groups cimport (
 from fastsoftmax.gradient_strips cimport PARTS, finish_sums
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
-from fastsoftmax.simd cimport any_at_least, broadcast, load, maximum, store, vec
+from fastsoftmax.simd cimport (
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, common_storage, load, maximum, store, stored, stored_as,
+    vec,
+)
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled
 from fastsoftmax.vector_math cimport real, total_widely
 
 
 cdef inline void write_and_sum(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, vec[real] sum, vec[real] high, vec[real] low,
-    const real* next_g, const real* next_values, vec[double]* sum_a, vec[double]* sum_b, vec[real]* largest,
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, vec[real] sum, vec[real] high,
+    vec[real] low, stored[real] next_g, stored[real] next_values, vec[double]* sum_a, vec[double]* sum_b, vec[real]* largest,
 ) noexcept nogil:
     """`write_row` of a block of one row and `sum_of_row` of the same of the next."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -43,7 +46,8 @@ cdef inline void write_and_sum(
 
 
 cdef inline int overlapped_rows(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
 ) except -1 nogil:
     """One gradient over rows (outer, n)."""
     cdef vec[double] first, second
@@ -108,12 +112,32 @@ cdef inline bint has_overlapped_rows(
     return gradient == LOG_SOFTMAX_VJP or gradient == LOG_SOFTMAX_JVP
 
 
-cdef inline int overlapped_gradient_rows(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+cdef inline int one_gradient_of_rows(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
 ) except -1 nogil:
-    """One gradient over rows (outer, n)."""
+    """The same of any gradient."""
     if gradient == SOFTMAX_VJP:
         return overlapped_rows(SOFTMAX_VJP, g, values, out, outer, n, made_nan)
     if gradient == LOG_SOFTMAX_VJP:
         return overlapped_rows(LOG_SOFTMAX_VJP, g, values, out, outer, n, made_nan)
     return overlapped_rows(LOG_SOFTMAX_JVP, g, values, out, outer, n, made_nan)
+
+
+cdef inline int overlapped_gradient_rows(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
+) except -1 nogil:
+    """One gradient over rows (outer, n), all of one storage."""
+    cdef Storage storage = common_storage(g, values, out)
+    if storage == FLOAT16:
+        return one_gradient_of_rows(
+            gradient, stored_as(FLOAT16, g), stored_as(FLOAT16, values), stored_as(FLOAT16, out), outer, n, made_nan
+        )
+    if storage == BFLOAT16:
+        return one_gradient_of_rows(
+            gradient, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), stored_as(BFLOAT16, out), outer, n, made_nan
+        )
+    return one_gradient_of_rows(
+        gradient, stored_as(AS_COMPUTED, g), stored_as(AS_COMPUTED, values), stored_as(AS_COMPUTED, out), outer, n, made_nan
+    )

@@ -13,12 +13,13 @@
 
 from fastsoftmax.columns cimport LANES, meet_lanes, smaller
 from fastsoftmax.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, bias_of, half_range, least_shared, load_at,
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, bias_of, half_range, least_shared,
     step, with_unit,
 )
 from fastsoftmax.rows cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
-    broadcast, fma, load_partial, maximum, narrow, reduce_max, select_less, store, store_partial, vec,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, fma, load_at, load_partial, maximum, narrow,
+    reduce_max, select_less, store, store_partial, stored, stored_as, vec,
 )
 from fastsoftmax.strip_sums cimport repeat_columns, vectors_of
 from fastsoftmax.subnormals cimport exact_product
@@ -49,8 +50,8 @@ cdef inline vec[real] column_weights(Gradient gradient, vec[real] values) noexce
 
 
 cdef inline void add_rows(
-    Gradient gradient, const real* g, const real* values, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t last,
-    Py_ssize_t apart, vec[double]* firsts, vec[double]* seconds, vec[real]* largest,
+    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
+    Py_ssize_t last, Py_ssize_t apart, vec[double]* firsts, vec[double]* seconds, vec[real]* largest,
 ) noexcept nogil:
     """The sums of weight * g over some rows, the last of which has `last` columns, and the largest logp.
 
@@ -60,8 +61,7 @@ cdef inline void add_rows(
     cdef Py_ssize_t count = vectors_of(<real>0, columns)
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t lane, row, p, length, other_length
-    cdef const real* gs
-    cdef const real* vs
+    cdef stored[real] gs, vs
     cdef bint paired
     cdef vec[double]* first
     cdef vec[double]* second
@@ -223,7 +223,7 @@ cdef inline void finish_sums(
 
 
 cdef inline void write_rows(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t stride, Py_ssize_t rows,
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t rows,
     Py_ssize_t columns, const vec[real]* sum, const vec[real]* unit_high, const vec[real]* unit_low,
 ) noexcept nogil:
     """The elementwise step."""
@@ -262,7 +262,7 @@ cdef inline Py_ssize_t strip_scratch(real unused, Py_ssize_t n, Py_ssize_t colum
 
 
 cdef inline int gradient_strip(
-    Gradient gradient, bint bundled, const real* g, const real* values, real* out, Py_ssize_t stride, Py_ssize_t n,
+    Gradient gradient, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
     Py_ssize_t columns, vec[double]* scratch, bint* usual,
 ) except -1 nogil:
     """One gradient over a strip of columns, rows `stride` apart; nothing is written if one of them is unusual."""
@@ -343,3 +343,39 @@ cdef inline int gradient_strip(
             since = 0
             hear_signals()
     return 0
+
+
+cdef inline int one_gradient_strip(
+    Gradient gradient, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
+    Py_ssize_t columns, vec[double]* scratch, bint* usual,
+) except -1 nogil:
+    """The same, compiled for each gradient."""
+    if gradient == SOFTMAX_VJP:
+        return gradient_strip(SOFTMAX_VJP, bundled, g, values, out, stride, n, columns, scratch, usual)
+    if gradient == LOG_SOFTMAX_VJP:
+        return gradient_strip(LOG_SOFTMAX_VJP, bundled, g, values, out, stride, n, columns, scratch, usual)
+    return gradient_strip(LOG_SOFTMAX_JVP, bundled, g, values, out, stride, n, columns, scratch, usual)
+
+
+cdef inline int any_gradient_strip(
+    Gradient gradient, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
+    Py_ssize_t columns, vec[double]* scratch, bint* usual,
+) except -1 nogil:
+    """The same, compiled for each format as well."""
+    cdef Storage storage = common_storage(g, values, out)
+    if storage == AS_COMPUTED:
+        return one_gradient_strip(
+            gradient, bundled, stored_as(AS_COMPUTED, g), stored_as(AS_COMPUTED, values), stored_as(AS_COMPUTED, out), stride,
+            n, columns, scratch, usual,
+        )
+    if storage == FLOAT16:
+        return one_gradient_strip(
+            gradient, bundled, stored_as(FLOAT16, g), stored_as(FLOAT16, values), stored_as(FLOAT16, out), stride, n, columns,
+            scratch, usual,
+        )
+    if storage == BFLOAT16:
+        return one_gradient_strip(
+            gradient, bundled, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), stored_as(BFLOAT16, out), stride, n,
+            columns, scratch, usual,
+        )
+    return one_gradient_strip(gradient, bundled, g, values, out, stride, n, columns, scratch, usual)

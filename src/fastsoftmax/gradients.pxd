@@ -17,8 +17,8 @@ from libc.math cimport INFINITY, NAN
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
 from fastsoftmax.simd cimport (
-    broadcast, canonical_nans, fma, has_fma, load, load_partial, reduce_add, select_equal, store, store_partial, vec, widen_high,
-    widen_low,
+    AS_COMPUTED, as_computed, broadcast, canonical_nans, common_storage, fma, has_fma, load, load_at, number_at, reduce_add,
+    select_equal, set_number, store, store_partial, stored, stored_as, vec, widen_high, widen_low,
 )
 from fastsoftmax.subnormals cimport exact_product, out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
@@ -135,16 +135,6 @@ cdef inline void take_factor(real g, Exponentials* row) noexcept nogil:
     row.unit_low = lost
 
 
-cdef inline void load_at(const real* p, Py_ssize_t i, Py_ssize_t n, real beyond, vec[real]* values) noexcept nogil:
-    """One vector of p[:n] at i, with `beyond` after n."""
-    if i + lanes(<real>0) <= n:
-        values[0] = load(p + i)
-    elif i < n:
-        values[0] = load_partial(p + i, n - i, beyond)
-    else:
-        values[0] = broadcast(beyond)
-
-
 cdef inline vec[real] weights(Gradient gradient, vec[real] values, Exponentials row) noexcept nogil:
     """What the sum multiplies its input by: exponentials still as terms."""
     cdef vec[real] lost, terms
@@ -171,7 +161,7 @@ cdef inline void add_products(
 
 
 cdef inline void add_block(
-    Gradient gradient, const real* g, const real* values, Py_ssize_t n, Exponentials row, real factor, double* high,
+    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t n, Exponentials row, real factor, double* high,
     double* low,
 ) noexcept nogil:
     """(high, low) += the sum of weight * g * factor over one block."""
@@ -234,7 +224,7 @@ cdef inline vec[real] step_of_row(
 
 
 cdef inline void write_gradient(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, Exponentials row, real sum
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Exponentials row, real sum
 ) noexcept nogil:
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
@@ -254,7 +244,7 @@ cdef inline void write_gradient(
 
 
 cdef inline int write_gradient_row(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t n, Exponentials row, real sum
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Exponentials row, real sum
 ) except -1 nogil:
     """The same for a row of any length."""
     cdef Py_ssize_t start = 0
@@ -268,14 +258,17 @@ cdef inline int write_gradient_row(
     return 0
 
 
-cdef inline void make_nans_canonical(real* out, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if out[i] != out[i]:
-            out[i] = NAN
+cdef inline void make_nans_canonical(stored[real] out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] v
+    while i < n:
+        load_at(out, i, n, <real>0, &v)
+        store_partial(out + i, canonical_nans(v), n - i if n - i < width else width)
+        i += width
 
 
-cdef inline int make_nans_canonical_in_row(real* out, Py_ssize_t n) except -1 nogil:
+cdef inline int make_nans_canonical_in_row(stored[real] out, Py_ssize_t n) except -1 nogil:
     """The same for a row of any length."""
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
@@ -287,7 +280,7 @@ cdef inline int make_nans_canonical_in_row(real* out, Py_ssize_t n) except -1 no
 
 
 cdef inline int weighted_sum(
-    Gradient gradient, const real* g, const real* values, Py_ssize_t n, Exponentials row, real factor, double* sum
+    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t n, Exponentials row, real factor, double* sum
 ) except -1 nogil:
     """The sum of weight * g * factor over a row; of exponentials it is not yet multiplied by their unit."""
     cdef double high = 0.0
@@ -348,7 +341,7 @@ cdef inline real share_exponent(real unused, double sum, bint huge, Exponentials
 
 
 cdef inline int gradient_row(
-    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t n, bint* made_nan
+    Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out, Py_ssize_t n, bint* made_nan
 ) except -1 nogil:
     """One row. g and lse are single numbers where the gradient has one a row, out for LOGSUMEXP_JVP."""
     cdef Exponentials row
@@ -372,7 +365,7 @@ cdef inline int gradient_row(
         row = exponentials_of(largest, <real>0)
     if gradient == LOGSUMEXP_VJP:
         remove_bias(&row)
-        sum = g[0]
+        sum = number_at(g)
         if is_finite(sum) and not -small_factor(<real>0) < sum < small_factor(<real>0):
             take_factor(sum, &row)
             sum = 1
@@ -403,7 +396,7 @@ cdef inline int gradient_row(
         if (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]:
             had_nan = True
     if gradient == LOGSUMEXP_JVP:
-        out[0] = sum + sum if row.halved else sum
+        set_number(out, sum + sum if row.halved else sum)
     else:
         write_gradient_row(gradient, g, values, out, n, row, sum)
     if suspect:
@@ -413,24 +406,44 @@ cdef inline int gradient_row(
     return 0
 
 
+cdef inline int gradient_of_row(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, bint* made_nan
+) except -1 nogil:
+    """A gradient whose arrays have all the shape of the row."""
+    if gradient == SOFTMAX_VJP:
+        return gradient_row(SOFTMAX_VJP, g, values, <const real*>NULL, out, n, made_nan)
+    if gradient == LOG_SOFTMAX_VJP:
+        return gradient_row(LOG_SOFTMAX_VJP, g, values, <const real*>NULL, out, n, made_nan)
+    return gradient_row(LOG_SOFTMAX_JVP, g, values, <const real*>NULL, out, n, made_nan)
+
+
 cdef inline int gradient_rows(
-    Gradient gradient, const real* g, const real* values, const real* lse, real* out, Py_ssize_t outer, Py_ssize_t n,
+    Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
     bint* made_nan,
 ) except -1 nogil:
     """One gradient over rows (outer, n)."""
     cdef Py_ssize_t since = 0
-    cdef Py_ssize_t row
+    cdef Py_ssize_t row, at
     for row in range(outer):
-        if gradient == SOFTMAX_VJP:
-            gradient_row(SOFTMAX_VJP, g + row * n, values + row * n, NULL, out + row * n, n, made_nan)
-        elif gradient == LOG_SOFTMAX_VJP:
-            gradient_row(LOG_SOFTMAX_VJP, g + row * n, values + row * n, NULL, out + row * n, n, made_nan)
-        elif gradient == LOG_SOFTMAX_JVP:
-            gradient_row(LOG_SOFTMAX_JVP, g + row * n, values + row * n, NULL, out + row * n, n, made_nan)
+        at = row * n
+        if gradient != LOGSUMEXP_VJP and gradient != LOGSUMEXP_JVP:
+            if common_storage(g, values, out) == AS_COMPUTED:
+                gradient_of_row(
+                    gradient, stored_as(AS_COMPUTED, g + at), stored_as(AS_COMPUTED, values + at),
+                    stored_as(AS_COMPUTED, out + at), n, made_nan,
+                )
+            else:
+                gradient_of_row(gradient, g + at, values + at, out + at, n, made_nan)
         elif gradient == LOGSUMEXP_VJP:
-            gradient_row(LOGSUMEXP_VJP, g + row, values + row * n, lse + row, out + row * n, n, made_nan)
+            gradient_row(
+                LOGSUMEXP_VJP, stored_as(AS_COMPUTED, g + row), stored_as(AS_COMPUTED, values + at), lse + row,
+                stored_as(AS_COMPUTED, out + at), n, made_nan,
+            )
         else:
-            gradient_row(LOGSUMEXP_JVP, g + row * n, values + row * n, lse + row, out + row, n, made_nan)
+            gradient_row(
+                LOGSUMEXP_JVP, stored_as(AS_COMPUTED, g + at), stored_as(AS_COMPUTED, values + at), lse + row,
+                stored_as(AS_COMPUTED, out + row), n, made_nan,
+            )
         since += n
         if since >= SIGNAL_PERIOD:
             since = 0

@@ -1,19 +1,20 @@
-"""Numbers of 16 bits, float16 and bfloat16, around kernels that compute in float32.
+"""Numbers of 16 bits, float16 and bfloat16, around kernels that take float32.
 
-(a) They are formats of storage only. A kernel runs over chunk after chunk in float32 scratch: its inputs are widened into
-    that, its results narrowed out of it, rounded once. So halves have the algorithms and the bits of float32.
+(a) They are formats of storage only. Kernels of gradients of rows and of long rows read and write them themselves (see
+    simd/stored.hpp). Any other runs over chunk after chunk in float32 scratch: its inputs are widened into that, its
+    results narrowed out of it, rounded once. So halves have the algorithms and the bits of float32.
 (b) A chunk is as many outer slices as have CHUNK elements, so that all of its scratch stays in the level-1 cache. What is
-    larger, a long row or a slice of many columns, is taken alone, the columns in groups of neighbours as long as those
+    larger, a row or a slice of many columns, is taken alone, the columns in groups of neighbours as long as those
     have WIDE_CHUNK elements.
 (c) An array of float32 beside halves is used where it is, unless its columns are cut, or are a range of a block's.
 (d) Input and result have scratch each only where that is faster than working in place: a row that fits the cache.
 """
 
-from libc.stdint cimport uint16_t, uintptr_t
+from libc.stdint cimport uintptr_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy
 
-from fastsoftmax.simd cimport load, load_bfloat16, load_half, store, store_bfloat16, store_half, vec
+from fastsoftmax.simd cimport AS_COMPUTED, Storage, as_computed, native, put, stored, stored_as
 
 cdef enum:
     CHUNK = 4096  # elements of rows that are taken together, as in row_groups.pxd
@@ -23,12 +24,6 @@ cdef enum:
     GROUP = 64  # columns that the kernel takes together
     NEIGHBOURS = 16  # columns that share a cache line of float32
     LARGEST_CHUNK = 2097152  # elements up to which so many columns are taken together whatever their length
-
-
-cdef enum Storage:
-    FLOAT32
-    FLOAT16
-    BFLOAT16
 
 
 cdef struct Operand:
@@ -59,49 +54,8 @@ cdef inline Py_ssize_t larger(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return a if a > b else b
 
 
-# Runs of numbers.
-
-
-cdef inline void widen_16(Storage storage, const uint16_t* x, float* y) noexcept nogil:
-    if storage == FLOAT16:
-        store(y, load_half(x))
-    else:
-        store(y, load_bfloat16(x))
-
-
-cdef inline void narrow_16(const float* x, Storage storage, uint16_t* y) noexcept nogil:
-    if storage == FLOAT16:
-        store_half(y, load(x))
-    else:
-        store_bfloat16(y, load(x))
-
-
-cdef inline void widen(Storage storage, const uint16_t* x, float* y, Py_ssize_t n) noexcept nogil:
-    """y[:n] = x[:n]."""
-    cdef uint16_t rest[16]
-    cdef float wide[16]
-    cdef Py_ssize_t i = 0
-    while i + 16 <= n:
-        widen_16(storage, x + i, y + i)
-        i += 16
-    if i < n:
-        memcpy(rest, x + i, (n - i) * sizeof(uint16_t))
-        widen_16(storage, rest, wide)
-        memcpy(y + i, wide, (n - i) * sizeof(float))
-
-
-cdef inline void narrow(const float* x, Storage storage, uint16_t* y, Py_ssize_t n) noexcept nogil:
-    """y[:n] = x[:n], rounded."""
-    cdef uint16_t rest[16]
-    cdef float wide[16]
-    cdef Py_ssize_t i = 0
-    while i + 16 <= n:
-        narrow_16(x + i, storage, y + i)
-        i += 16
-    if i < n:
-        memcpy(wide, x + i, (n - i) * sizeof(float))
-        narrow_16(wide, storage, rest)
-        memcpy(y + i, rest, (n - i) * sizeof(uint16_t))
+cdef inline stored[float] numbers_of(const Operand* operand) noexcept nogil:
+    return stored_as(operand.storage, native(<const float*>operand.data))
 
 
 # Chunks of a block (outer, n, inner), or of a range of its columns.
@@ -146,7 +100,7 @@ cdef inline bint next_chunk(Chunks* chunks) noexcept nogil:
 
 cdef inline bint is_used_in_place(const Operand* operand, const Chunks* chunks) noexcept nogil:
     """Whether the kernel works on the array itself."""
-    return operand.storage == FLOAT32 and chunks.most_columns == chunks.stride
+    return operand.storage == AS_COMPUTED and chunks.most_columns == chunks.stride
 
 
 cdef inline Py_ssize_t scratch_size(const Operand* operand, const Chunks* chunks) noexcept nogil:
@@ -185,7 +139,7 @@ cdef inline Py_ssize_t position(const Operand* operand, const Chunks* chunks) no
     return chunks.first * (1 if operand.reduced else chunks.n) * chunks.stride + chunks.column
 
 
-cdef inline float* room_for(Operand* operand, const Chunks* chunks) noexcept nogil:
+cdef inline float* scratch_for(Operand* operand, const Chunks* chunks) noexcept nogil:
     """Where the kernel finds or puts the numbers of this chunk."""
     if is_used_in_place(operand, chunks):
         return <float*>operand.data + position(operand, chunks)
@@ -205,10 +159,10 @@ cdef inline float* widened(Operand* operand, const Chunks* chunks) noexcept nogi
         length *= runs
         runs = 1
     for _ in range(runs):
-        if operand.storage == FLOAT32:
+        if operand.storage == AS_COMPUTED:
             memcpy(y, <float*>operand.data + start, length * sizeof(float))
         else:
-            widen(operand.storage, <const uint16_t*>operand.data + start, y, length)
+            as_computed(numbers_of(operand) + start, length, y)
         start += chunks.stride
         y += length
     return operand.scratch
@@ -227,9 +181,6 @@ cdef inline void narrowed(Operand* operand, const Chunks* chunks) noexcept nogil
         length *= runs
         runs = 1
     for _ in range(runs):
-        if operand.storage == FLOAT32:
-            memcpy(<float*>operand.data + start, x, length * sizeof(float))
-        else:
-            narrow(x, operand.storage, <uint16_t*>operand.data + start, length)
+        put(x, numbers_of(operand) + start, length)
         start += chunks.stride
         x += length

@@ -20,8 +20,7 @@ from fastsoftmax.rows cimport (
     reduce_rows,
 )
 from fastsoftmax.simd cimport (
-    broadcast, keep_first, load, load_partial, maximum, minimum, prefetch, reduce_max, store,
-    store_partial, vec,
+    broadcast, keep_first, load, load_partial, maximum, minimum, native, prefetch, reduce_max, store, store_partial, vec,
 )
 from fastsoftmax.sums cimport (
     BLOCK, Terms, divisor, divisor_of_sum, least_ratio, merge, no_terms, power_of_two, quotient, ratios_to_maximum,
@@ -185,7 +184,7 @@ cdef inline void softmax_group(
     for row in range(rows):
         if plain[row]:
             if divisors[row] != divisors[row]:
-                fill(y + row * n, n, <real>NAN)
+                fill(native(<const real*>y + row * n), n, <real>NAN)
             else:
                 scale_terms(y + row * n, n, <real>1, broadcast(divisors[row]), broadcast(rests[row]))
 
@@ -205,7 +204,7 @@ cdef inline void log_group(
     for row in range(width):
         highs[row] = lows[row] = tops[row] = 0
     for row in range(rows):
-        tops[row] = block_maximum(x + row * n, n)
+        tops[row] = block_maximum(native(x + row * n), n)
     for row in range(rows):
         if is_ordinary(tops[row]):
             sum_piece(False, x + row * n, <real*>NULL, n, tops[row], x + row * n + ahead, &highs[row], &lows[row])
@@ -224,9 +223,9 @@ cdef inline void log_group(
         if operation == LOGSUMEXP:
             y[row] = <real>NAN if logarithms[row] != logarithms[row] else <real>(<double>tops[row] + logarithms[row])
         elif logarithms[row] != logarithms[row]:
-            fill(y + row * n, n, <real>NAN)
+            fill(native(<const real*>y + row * n), n, <real>NAN)
         else:
-            differences(x + row * n, y + row * n, n, tops[row], <real>logarithms[row])
+            differences(native(x + row * n), native(<const real*>y + row * n), n, tops[row], <real>logarithms[row])
 
 
 cdef struct Block:
@@ -259,7 +258,7 @@ cdef inline bint softmax_blocks(const real* x, real* y, Py_ssize_t n, Py_ssize_t
         part.K = parts[block].K = scale_of_number(<real>parts[block].largest)
         merge(&state, part)
     if state.high != state.high:
-        fill(y, n, <real>NAN)
+        fill(native(<const real*>y), n, <real>NAN)
         return True
     divisor_of_sum(state.high, state.low, 1.0, &high, &low)
     for block in range(blocks):
@@ -305,7 +304,10 @@ cdef inline int reduce_grouped_rows(
                 softmax_group(x + start * n, y + start * n, n, rows, ahead, <bint*>done)
             for row in range(rows):
                 if not done[row]:
-                    reduce_rows(operation, x + (start + row) * n, y + (start + row) * m, 1, n, False, made_nan)
+                    reduce_rows(
+                        operation, native(x + (start + row) * n), native(<const real*>y + (start + row) * m), 1, n, False,
+                        made_nan,
+                    )
             start += rows
             since += rows * n
             if since >= SIGNAL_PERIOD:

@@ -18,8 +18,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from fastsoftmax.simd cimport (
-    broadcast, keep_first, load, load_partial, maximum, reduce_add, reduce_max, select_equal, store,
-    store_partial, stream, stream_fence, vec,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, as_computed, broadcast, common_storage, keep_first, load, load_partial, maximum,
+    native, put, reduce_add, reduce_max, room_for, select_equal, set_number, store, store_partial, stored, stored_as, stream,
+    stream_fence, vec,
 )
 from fastsoftmax.subnormals cimport (
     CarefulSum, add_carefully, any_replaced, begin_careful_sum, below, careful_log, do_out_of_line, end_careful_sum,
@@ -77,28 +78,37 @@ cdef inline int next_piece(Py_ssize_t start, Py_ssize_t n, Py_ssize_t* length) e
     return 0
 
 
-cdef inline bint any_nan(const real* x, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if x[i] != x[i]:
-            return True
+cdef inline bint any_nan(stored[real] x, Py_ssize_t n) noexcept nogil:
+    cdef real buffer[BLOCK]
+    cdef const real* values
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length, i
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        values = as_computed(x + start, length, <real*>buffer)
+        for i in range(length):
+            if values[i] != values[i]:
+                return True
+        start += length
     return False
 
 
-cdef inline void fill(real* y, Py_ssize_t n, real value) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        y[i] = value
+cdef inline void fill(stored[real] y, Py_ssize_t n, real value) noexcept nogil:
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    while i < n:
+        store_partial(y + i, broadcast(value), n - i if n - i < width else width)
+        i += width
 
 
 cdef inline bint is_finite(real x) noexcept nogil:
     return x - x == 0
 
 
-# One block.
+# One block. Where the format of what is given is known, it is compiled for that.
 
 
-cdef inline real block_maximum(const real* x, Py_ssize_t n) noexcept nogil:
+cdef inline real block_maximum(stored[real] x, Py_ssize_t n) noexcept nogil:
     """The largest of x[:n]; a nan is passed over, and -inf is the result if nothing else is there."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
@@ -118,23 +128,33 @@ cdef inline real block_maximum(const real* x, Py_ssize_t n) noexcept nogil:
     return reduce_max(maximum(maximum(a, b), maximum(c, d)))
 
 
+cdef inline real maximum_of_block(stored[real] x, Py_ssize_t n) noexcept nogil:
+    """The same, compiled for each format."""
+    if common_storage(x, x, x) == FLOAT16:
+        return block_maximum(stored_as(FLOAT16, x), n)
+    if common_storage(x, x, x) == BFLOAT16:
+        return block_maximum(stored_as(BFLOAT16, x), n)
+    return block_maximum(stored_as(AS_COMPUTED, x), n)
+
+
 cdef inline real shift_of(real largest) noexcept nogil:
     """What is subtracted from a row before its range reduction: nothing, or a maximum too large for it."""
     return <real>0 if -shift_limit(<real>0) <= largest <= shift_limit(<real>0) else largest
 
 
-cdef inline const real* shifted(const real* x, Py_ssize_t n, real shift, real* buffer) noexcept nogil:
-    """x itself, or x - shift in the buffer."""
+cdef inline const real* shifted(stored[real] x, Py_ssize_t n, real shift, real* buffer) noexcept nogil:
+    """x itself if it is as the kernel computes and not to be shifted; else x - shift in the buffer."""
+    cdef const real* values = as_computed(x, n, buffer)
     cdef Py_ssize_t i
     if shift == 0:
-        return x
+        return values
     for i in range(n):
-        buffer[i] = x[i] - shift
+        buffer[i] = values[i] - shift
     return buffer
 
 
 cdef inline vec[real] term_at(
-    const real* x, real* y, Py_ssize_t i, Py_ssize_t n, vec[real] floor, vec[real] magic, vec[real] largest,
+    stored[real] x, real* y, Py_ssize_t i, Py_ssize_t n, vec[real] floor, vec[real] magic, vec[real] largest,
     bint beside_maximum, vec[real]* ties,
 ) noexcept nogil:
     """The terms of one vector of x[:n] at i < n, zero beyond n. Stored to y if y is given; the maxima only counted if asked."""
@@ -158,7 +178,7 @@ cdef inline vec[real] term_at(
 
 
 cdef inline void sum_block(
-    const real* x, real* y, Py_ssize_t n, real largest, bint beside_maximum, double* high, double* low, double* ties,
+    stored[real] x, real* y, Py_ssize_t n, real largest, bint beside_maximum, double* high, double* low, double* ties,
 ) noexcept nogil:
     """Sum the terms of a block, in the one order of summation, relative to its largest element."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -213,13 +233,17 @@ cdef inline void scale_block(
 
 
 cdef inline void quotients(
-    const real* x, real* y, Py_ssize_t n, real largest, double exponent, vec[real] a, vec[real] b, bint past_caches,
+    stored[real] x, stored[real] y, Py_ssize_t n, real largest, double exponent, vec[real] a, vec[real] b, bint past_caches,
     vec[real] watched_bits, vec[real]* nearest,
 ) noexcept nogil:
-    """y[:n] = 2^exponent * the terms of x, relative to the row's largest, over the row's sum, watched: see scale_block."""
+    """y[:n] = 2^exponent * the terms of x, relative to the row's largest, over the row's sum, watched: see scale_block.
+
+    Past the caches goes only what is stored as it is computed. Nothing is watched that is 0 in float16.
+    """
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t head
+    cdef bint watched = common_storage(y, y, y) != FLOAT16
     cdef vec[real] floor = broadcast(largest - lowest(<real>0))
     cdef vec[real] magic = magic_of(scale_of(broadcast(largest)))
     cdef vec[real] once = broadcast(<real>power_of_two(<double><long long>(0.5 * exponent)))
@@ -235,7 +259,7 @@ cdef inline void quotients(
             i += width
         return
     if past_caches:
-        head = <Py_ssize_t>((<size_t>0 - <size_t>y) % 64) // <Py_ssize_t>sizeof(real)
+        head = <Py_ssize_t>((<size_t>0 - <size_t>y.at) % 64) // <Py_ssize_t>sizeof(real)
         head = head if head < n else n
         terms = quotient(exponential_term(load_partial(x, head, largest), floor, magic), a, b)
         watch(terms, watched_bits, nearest)
@@ -244,20 +268,22 @@ cdef inline void quotients(
         while i + width <= n:
             terms = quotient(exponential_term(load(x + i), floor, magic), a, b)
             watch(terms, watched_bits, nearest)
-            stream(y + i, terms)
+            stream(<real*>y.at + i, terms)
             i += width
     while i + width <= n:
         terms = quotient(exponential_term(load(x + i), floor, magic), a, b)
-        watch(terms, watched_bits, nearest)
+        if watched:
+            watch(terms, watched_bits, nearest)
         store(y + i, terms)
         i += width
     if i < n:
         terms = quotient(exponential_term(load_partial(x + i, n - i, largest), floor, magic), a, b)
-        watch(terms, watched_bits, nearest)
+        if watched:
+            watch(terms, watched_bits, nearest)
         store_partial(y + i, terms, n - i)
 
 
-cdef inline void differences(const real* x, real* y, Py_ssize_t n, real largest, real log_sum) noexcept nogil:
+cdef inline void differences(stored[real] x, stored[real] y, Py_ssize_t n, real largest, real log_sum) noexcept nogil:
     """y[:n] = (x - largest) - log_sum."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
@@ -273,7 +299,7 @@ cdef inline void differences(const real* x, real* y, Py_ssize_t n, real largest,
 # The same for a row of any length, piece by piece.
 
 
-cdef inline int find_nan(const real* x, Py_ssize_t n, bint* found) except -1 nogil:
+cdef inline int find_nan(stored[real] x, Py_ssize_t n, bint* found) except -1 nogil:
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
     found[0] = False
@@ -284,21 +310,23 @@ cdef inline int find_nan(const real* x, Py_ssize_t n, bint* found) except -1 nog
     return 0
 
 
-cdef inline int find_maximum(const real* x, Py_ssize_t n, real* largest) except -1 nogil:
+cdef inline int find_maximum(stored[real] x, Py_ssize_t n, real* largest) except -1 nogil:
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
     cdef real top
     largest[0] = -INFINITY
     while start < n:
-        next_piece(start, n, &length)
-        top = block_maximum(x + start, length)
+        length = n - start if n - start < BLOCK else BLOCK
+        top = maximum_of_block(x + start, length)
         if top > largest[0]:
             largest[0] = top
         start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
     return 0
 
 
-cdef inline int fill_row(real* y, Py_ssize_t n, real value) except -1 nogil:
+cdef inline int fill_row(stored[real] y, Py_ssize_t n, real value) except -1 nogil:
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
     while start < n:
@@ -308,12 +336,17 @@ cdef inline int fill_row(real* y, Py_ssize_t n, real value) except -1 nogil:
     return 0
 
 
-cdef inline int differences_of_row(const real* x, real* y, Py_ssize_t n, real largest, real log_sum) except -1 nogil:
+cdef inline int differences_of_row(
+    stored[real] x, stored[real] y, Py_ssize_t n, real largest, real log_sum
+) except -1 nogil:
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length
     while start < n:
         next_piece(start, n, &length)
-        differences(x + start, y + start, length, largest, log_sum)
+        if common_storage(x, x, y) == AS_COMPUTED:
+            differences(stored_as(AS_COMPUTED, x + start), stored_as(AS_COMPUTED, y + start), length, largest, log_sum)
+        else:
+            differences(x + start, y + start, length, largest, log_sum)
         start += length
     return 0
 
@@ -321,7 +354,7 @@ cdef inline int differences_of_row(const real* x, real* y, Py_ssize_t n, real la
 # One row.
 
 
-cdef inline int special_softmax(const real* x, real* y, Py_ssize_t n, bint* made_nan) except -1 nogil:
+cdef inline int special_softmax(stored[real] x, stored[real] y, Py_ssize_t n, bint* made_nan) except -1 nogil:
     """A row whose largest element is infinite has no softmax. Tells whether that makes the row's first nan."""
     cdef bint had_nan
     find_nan(x, n, &had_nan)
@@ -330,24 +363,31 @@ cdef inline int special_softmax(const real* x, real* y, Py_ssize_t n, bint* made
     return 0
 
 
-cdef inline int special_log_softmax(const real* x, real* y, Py_ssize_t n, real largest, bint* made_nan) except -1 nogil:
+cdef inline int special_log_softmax(stored[real] x, stored[real] y, Py_ssize_t n, real largest, bint* made_nan) except -1 nogil:
     """Elements equal to an infinite largest have no logarithm of a probability; beside +inf the others have -inf."""
+    cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t start = 0
-    cdef Py_ssize_t length, i
+    cdef Py_ssize_t length, count, i
+    cdef vec[real] values
     cdef bint had_nan
     find_nan(x, n, &had_nan)
     if had_nan:
         return fill_row(y, n, <real>NAN)
     while start < n:
         next_piece(start, n, &length)
-        for i in range(start, start + length):
-            y[i] = <real>NAN if x[i] == largest else <real>(-INFINITY)
+        i = start
+        while i < start + length:
+            count = start + length - i if start + length - i < width else width
+            values = load_partial(x + i, count, <real>0)
+            values = select_equal(values, broadcast(largest), broadcast(<real>NAN), broadcast(<real>(-INFINITY)))
+            store_partial(y + i, values, count)
+            i += width
         start += length
     made_nan[0] = True
     return 0
 
 
-cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real shift, CarefulSum* row) except -1 nogil:
+cdef inline int sum_row_carefully(stored[real] x, Py_ssize_t n, real shift, CarefulSum* row) except -1 nogil:
     """The careful sum of a row, less the shift."""
     cdef real buffer[BLOCK]
     cdef Py_ssize_t start = 0
@@ -355,7 +395,7 @@ cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real shift, Caref
     begin_careful_sum(row)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
-        add_carefully(row, shifted(x + start, length, shift, buffer), 1, length)
+        add_carefully(row, shifted(x + start, length, shift, <real*>buffer), 1, length)
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()
@@ -364,7 +404,7 @@ cdef inline int sum_row_carefully(const real* x, Py_ssize_t n, real shift, Caref
 
 
 cdef inline int replace_in_row(
-    const real* x, real* y, Py_ssize_t n, real shift, double factor
+    stored[real] x, real* y, Py_ssize_t n, real shift, double factor
 ) except -1 nogil:
     """Compute again the results of a row that are below the smallest normal number: factor * softmax."""
     cdef real buffer[BLOCK]
@@ -374,7 +414,7 @@ cdef inline int replace_in_row(
     sum_row_carefully(x, n, shift, &row)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
-        replace(&row, factor, shifted(x + start, length, shift, buffer), 1, y + start, 1, length)
+        replace(&row, factor, shifted(x + start, length, shift, <real*>buffer), 1, y + start, 1, length)
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()
@@ -397,11 +437,11 @@ cdef inline int softmax_row(const real* x, real* y, Py_ssize_t n, real* copy, bi
         length = n - start if n - start < BLOCK else BLOCK
         if copy != NULL:
             memcpy(copy + start, x + start, length * sizeof(real))
-        maxima[block] = block_maximum(x + start, length)
+        maxima[block] = block_maximum(native(x + start), length)
         if maxima[block] > largest:
             largest = maxima[block]
     if not is_finite(largest):
-        return special_softmax(x, y, n, made_nan)
+        return special_softmax(native(x), native(<const real*>y), n, made_nan)
     if copy != NULL:
         x = copy
     shift = shift_of(largest)
@@ -411,7 +451,7 @@ cdef inline int softmax_row(const real* x, real* y, Py_ssize_t n, real* copy, bi
         length = n - start if n - start < BLOCK else BLOCK
         maxima[block] = block_scale_maximum(maxima[block] - shift)
         sum_block(
-            shifted(x + start, length, shift, buffer), y + start, length, maxima[block], False,
+            native(shifted(native(x + start), length, shift, <real*>buffer)), y + start, length, maxima[block], False,
             &part.high, &part.low, &unused,
         )
         part.K = scale_of_number(maxima[block])
@@ -420,7 +460,7 @@ cdef inline int softmax_row(const real* x, real* y, Py_ssize_t n, real* copy, bi
         else:
             merge(&state, part)
     if state.high != state.high:
-        fill(y, n, <real>NAN)
+        fill(native(<const real*>y), n, <real>NAN)
         return 0
     divisor_of_sum(state.high, state.low, 1.0, &high, &low)
     watched_bits = to_watch(<real>1)
@@ -430,32 +470,40 @@ cdef inline int softmax_row(const real* x, real* y, Py_ssize_t n, real* copy, bi
         length = n - start if n - start < BLOCK else BLOCK
         scale_block(y + start, length, scale_of_number(maxima[block]) - state.K, high, low, watched_bits, &nearest)
     if any_replaced(nearest):
-        out_of_line(replace_in_row[real], x, y, n, shift, 1.0)
+        out_of_line(replace_in_row[real], native(x), y, n, shift, 1.0)
     return 0
 
 
-cdef inline int sum_terms(const real* x, Py_ssize_t n, real shift, Terms* state, real* largest) except -1 nogil:
-    """The state and the largest element of a row of any length."""
-    cdef real buffer[BLOCK]
-    cdef const real* values
-    cdef Py_ssize_t start = 0
-    cdef Py_ssize_t length
-    cdef real top
+cdef inline void add_terms(stored[real] x, Py_ssize_t n, Terms* state, real* largest) noexcept nogil:
+    """Take one block into the state and the largest element of a row."""
+    cdef real top = block_maximum(x, n)
     cdef double unused
     cdef Terms part
+    if top > largest[0]:
+        largest[0] = top
+    if top <= shift_limit(<real>0):
+        top = block_scale_maximum(top)
+        part.K = scale_of_number(top)
+        sum_block(x, <real*>NULL, n, top, False, &part.high, &part.low, &unused)
+        merge(state, part)
+
+
+cdef inline int sum_terms(stored[real] x, Py_ssize_t n, real shift, Terms* state, real* largest) except -1 nogil:
+    """The state and the largest element of a row of any length."""
+    cdef real buffer[BLOCK]
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    cdef Storage storage = common_storage(x, x, x)
     largest[0] = -INFINITY
     state[0] = no_terms(<real>0)
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
-        values = shifted(x + start, length, shift, buffer)
-        top = block_maximum(values, length)
-        if top > largest[0]:
-            largest[0] = top
-        if top <= shift_limit(<real>0):
-            top = block_scale_maximum(top)
-            part.K = scale_of_number(top)
-            sum_block(values, NULL, length, top, False, &part.high, &part.low, &unused)
-            merge(state, part)
+        if shift == 0 and storage == FLOAT16:
+            add_terms(stored_as(FLOAT16, x + start), length, state, largest)
+        elif shift == 0 and storage == BFLOAT16:
+            add_terms(stored_as(BFLOAT16, x + start), length, state, largest)
+        else:
+            add_terms(native(shifted(x + start, length, shift, <real*>buffer)), length, state, largest)
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()
@@ -463,7 +511,7 @@ cdef inline int sum_terms(const real* x, Py_ssize_t n, real shift, Terms* state,
 
 
 cdef inline int holds_between(
-    const real* x, Py_ssize_t n, real shift, real lower, real upper, bint* found
+    stored[real] x, Py_ssize_t n, real shift, real lower, real upper, bint* found
 ) except -1 nogil:
     """Whether x, less the shift, has an element between two numbers."""
     cdef real buffer[BLOCK]
@@ -475,7 +523,7 @@ cdef inline int holds_between(
     cdef vec[real] largest = broadcast(<real>(-INFINITY))
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
-        values = shifted(x + start, length, shift, buffer)
+        values = shifted(x + start, length, shift, <real*>buffer)
         i = 0
         while i + width <= length:
             largest = maximum(below(load(values + i), bound), largest)
@@ -489,52 +537,84 @@ cdef inline int holds_between(
     return 0
 
 
+cdef inline int write_quotients(
+    stored[real] x, stored[real] y, Py_ssize_t n, real top, real shift, vec[real] high, vec[real] low, double coefficient,
+    double exponent, bint past_caches, const CarefulSum* row, bint* any_left,
+) except -1 nogil:
+    """The results of `long_quotients`. With a careful sum, those that are to be replaced are; else tell if there are any."""
+    cdef real buffer[BLOCK]
+    cdef real others[BLOCK]
+    cdef vec[real] watched_bits = to_watch(<real>coefficient)
+    cdef vec[real] nearest = none_watched(<real>0)
+    cdef const real* values
+    cdef real* results
+    cdef Storage storage = common_storage(x, x, y)
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t length
+    while start < n:
+        length = n - start if n - start < BLOCK else BLOCK
+        if storage == FLOAT16 and shift == 0 and row == NULL:
+            quotients(
+                stored_as(FLOAT16, x + start), stored_as(FLOAT16, y + start), length, top, exponent, high, low, False,
+                watched_bits, &nearest,
+            )
+        elif storage == BFLOAT16 and shift == 0 and row == NULL:
+            quotients(
+                stored_as(BFLOAT16, x + start), stored_as(BFLOAT16, y + start), length, top, exponent, high, low, False,
+                watched_bits, &nearest,
+            )
+        else:
+            values = shifted(x + start, length, shift, <real*>buffer)
+            results = room_for(y + start, <real*>others)
+            if row != NULL:
+                results = others
+            quotients(
+                native(values), native(<const real*>results), length, top, exponent, high, low,
+                past_caches and results != others, watched_bits, &nearest,
+            )
+            if row != NULL:
+                do_out_of_line(replace[real], row, coefficient, values, <Py_ssize_t>1, results, <Py_ssize_t>1, length)
+            put(<const real*>results, y + start, length)
+        start += length
+        if start % SIGNAL_PERIOD == 0:
+            hear_signals()
+    if past_caches:
+        stream_fence()
+    any_left[0] = row == NULL and any_replaced(nearest)
+    return 0
+
+
 cdef inline int long_quotients(
-    const real* x, real* y, Py_ssize_t n, real top, real shift, double sum_high, double sum_low, double coefficient,
+    stored[real] x, stored[real] y, Py_ssize_t n, real top, real shift, double sum_high, double sum_low, double coefficient,
     double factor, double exponent, bint past_caches,
 ) except -1 nogil:
     """y = coefficient * softmax of a row of any length, in place or not.
 
     Its sum is relative to top, its largest less the shift. The coefficient is factor * 2^exponent, the exponent at most 0.
     """
-    cdef real buffer[BLOCK]
-    cdef real results[BLOCK]
     cdef real lower, upper
-    cdef bint in_advance = False
+    cdef bint any_left = False
     cdef vec[real] high, low
-    cdef vec[real] watched_bits = to_watch(<real>coefficient)
-    cdef vec[real] nearest = none_watched(<real>0)
     cdef CarefulSum row
-    cdef const real* values
-    cdef Py_ssize_t start = 0
-    cdef Py_ssize_t length
-    if x == y:
-        window(top, sum_high, coefficient, &lower, &upper)
-        holds_between(x, n, shift, lower, upper, &in_advance)
-        if in_advance:
-            out_of_line(sum_row_carefully[real], x, n, shift, &row)
     divisor_of_sum(sum_high, sum_low, factor, &high, &low)
-    while start < n:
-        length = n - start if n - start < BLOCK else BLOCK
-        values = shifted(x + start, length, shift, buffer)
-        if in_advance:
-            quotients(values, <real*>results, length, top, exponent, high, low, False, watched_bits, &nearest)
-            do_out_of_line(replace[real], &row, coefficient, values, <Py_ssize_t>1, <real*>results, <Py_ssize_t>1, length)
-            memcpy(y + start, results, length * sizeof(real))
-        else:
-            quotients(values, y + start, length, top, exponent, high, low, past_caches, watched_bits, &nearest)
-        start += length
-        if start % SIGNAL_PERIOD == 0:
-            hear_signals()
-    if past_caches:
-        stream_fence()
-    if x != y and any_replaced(nearest):
-        out_of_line(replace_in_row[real], x, y, n, shift, coefficient)
+    if x.at == y.at:
+        window(top, sum_high, coefficient, &lower, &upper)
+        holds_between(x, n, shift, lower, upper, &any_left)
+    if not any_left or y.storage == FLOAT16:
+        write_quotients(x, y, n, top, shift, high, low, coefficient, exponent, past_caches, NULL, &any_left)
+        any_left &= x.at != y.at
+    if any_left and y.storage == FLOAT16:  # where such results are 0
+        return 0
+    if any_left and x.at != y.at and y.storage == AS_COMPUTED:
+        out_of_line(replace_in_row[real], x, <real*>y.at, n, shift, coefficient)
+    elif any_left:
+        out_of_line(sum_row_carefully[real], x, n, shift, &row)
+        write_quotients(x, y, n, top, shift, high, low, coefficient, exponent, False, &row, &any_left)
     return 0
 
 
 cdef inline int long_softmax_row(
-    const real* x, real* y, Py_ssize_t n, bint past_caches, bint* made_nan
+    stored[real] x, stored[real] y, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
     """A row that does not fit the cache: its state first, then the terms once more."""
     cdef real largest, shift
@@ -552,7 +632,7 @@ cdef inline int long_softmax_row(
 
 
 cdef inline int sum_row_beside_maximum(
-    const real* x, real* y, Py_ssize_t n, real* largest, real* shift, real* maxima, TermsBesideMaximum* state
+    stored[real] x, real* y, Py_ssize_t n, real* largest, real* shift, real* maxima, TermsBesideMaximum* state
 ) except -1 nogil:
     """The largest element of a row of any length, and its state, less the shift.
 
@@ -565,28 +645,19 @@ cdef inline int sum_row_beside_maximum(
     cdef Py_ssize_t length
     cdef real top
     cdef TermsBesideMaximum part
-    largest[0] = -INFINITY
-    if n <= BLOCK:
-        largest[0] = block_maximum(x, n)
-    else:
-        while start < n:
-            top = block_maximum(x + start, n - start if n - start < BLOCK else BLOCK)
-            if top > largest[0]:
-                largest[0] = top
-            start += BLOCK
-            if start % SIGNAL_PERIOD == 0:
-                hear_signals()
+    find_maximum(x, n, largest)
     if not is_finite(largest[0]):
         return 0
     shift[0] = shift_of(largest[0])
     state[0] = no_terms_beside_maximum(<real>0)
-    start = 0
     while start < n:
         length = n - start if n - start < BLOCK else BLOCK
-        values = shifted(x + start, length, shift[0], buffer)
-        top = largest[0] - shift[0] if n <= BLOCK else block_scale_maximum(block_maximum(values, length))
+        values = shifted(x + start, length, shift[0], <real*>buffer)
+        top = largest[0] - shift[0] if n <= BLOCK else block_scale_maximum(block_maximum(native(values), length))
         part.largest = top
-        sum_block(values, <real*>NULL if y == NULL else y + start, length, top, True, &part.high, &part.low, &part.ties)
+        sum_block(
+            native(values), <real*>NULL if y == NULL else y + start, length, top, True, &part.high, &part.low, &part.ties
+        )
         if y != NULL:
             maxima[start // BLOCK] = top
         if n <= BLOCK:
@@ -599,12 +670,12 @@ cdef inline int sum_row_beside_maximum(
     return 0
 
 
-cdef inline int log_sum_beside_maximum(const real* x, Py_ssize_t n, double* logarithm) except -1 nogil:
+cdef inline int log_sum_beside_maximum(stored[real] x, Py_ssize_t n, double* logarithm) except -1 nogil:
     """log_sum of a row whose largest element is finite and has nearly all of the sum."""
     cdef TermsBesideMaximum state
     cdef CarefulSum row
     cdef real largest, shift
-    sum_row_beside_maximum(x, NULL, n, &largest, &shift, NULL, &state)
+    sum_row_beside_maximum(x, <real*>NULL, n, &largest, &shift, NULL, &state)
     logarithm[0] = log_of_state(<real>0, state)
     if is_replaced_log(<real>logarithm[0]):
         out_of_line(sum_row_carefully[real], x, n, shift, &row)
@@ -612,19 +683,22 @@ cdef inline int log_sum_beside_maximum(const real* x, Py_ssize_t n, double* loga
     return 0
 
 
-cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* logarithm) except -1 nogil:
+cdef inline int log_sum(stored[real] x, Py_ssize_t n, real* largest, double* logarithm) except -1 nogil:
     """The largest element of a row and the logarithm of the sum of e^(x - largest): nan if the row holds a nan.
 
     An infinite largest element is told as it is, without a logarithm.
     """
+    cdef real buffer[BLOCK]
+    cdef const real* values
     cdef Terms state
     cdef real shift = 0
     cdef real shifted_largest
     cdef double ratio, unused
     if n <= BLOCK:
-        largest[0] = block_maximum(x, n)
+        values = as_computed(x, n, <real*>buffer)
+        largest[0] = block_maximum(native(values), n)
         if -shift_limit(<real>0) <= largest[0] <= shift_limit(<real>0):
-            sum_block(x, NULL, n, largest[0], False, &state.high, &state.low, &unused)
+            sum_block(native(values), <real*>NULL, n, largest[0], False, &state.high, &state.low, &unused)
         elif is_finite(largest[0]):
             sum_terms(x, n, shift_of(largest[0]), &state, &shifted_largest)
     else:
@@ -641,7 +715,7 @@ cdef inline int log_sum(const real* x, Py_ssize_t n, real* largest, double* loga
     return 0
 
 
-cdef inline int log_softmax_row(const real* x, real* y, Py_ssize_t n, bint* made_nan) except -1 nogil:
+cdef inline int log_softmax_row(stored[real] x, stored[real] y, Py_ssize_t n, bint* made_nan) except -1 nogil:
     cdef real largest
     cdef double logarithm = 0.0
     log_sum(x, n, &largest, &logarithm)
@@ -654,18 +728,18 @@ cdef inline int log_softmax_row(const real* x, real* y, Py_ssize_t n, bint* made
     return 0
 
 
-cdef inline int logsumexp_row(const real* x, real* y, Py_ssize_t n) except -1 nogil:
+cdef inline int logsumexp_row(stored[real] x, stored[real] y, Py_ssize_t n) except -1 nogil:
     cdef real largest
     cdef double logarithm = 0.0
     cdef bint had_nan
     log_sum(x, n, &largest, &logarithm)
     if not is_finite(largest):
         find_nan(x, n, &had_nan)
-        y[0] = <real>NAN if had_nan else largest
+        set_number(y, <real>NAN if had_nan else largest)
     elif logarithm != logarithm:
-        y[0] = NAN
+        set_number(y, <real>NAN)
     else:
-        y[0] = <real>(<double>largest + logarithm)
+        set_number(y, <real>(<double>largest + logarithm))
     return 0
 
 
@@ -673,14 +747,14 @@ cdef inline int logsumexp_row(const real* x, real* y, Py_ssize_t n) except -1 no
 
 
 cdef inline int reduce_rows(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
-    """One operation over rows (outer, n)."""
+    """One operation over rows (outer, n); those that fit the cache and are softmax's are as the kernel computes."""
     cdef bint resident = n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
     cdef real* copy = NULL
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t row
-    if operation == SOFTMAX and resident and x == y:
+    if operation == SOFTMAX and resident and x.at == y.at:
         copy = <real*>malloc(n * sizeof(real))
         if copy == NULL:
             raise MemoryError()
@@ -693,7 +767,7 @@ cdef inline int reduce_rows(
             elif not resident:
                 long_softmax_row(x + row * n, y + row * n, n, past_caches, made_nan)
             else:
-                softmax_row(x + row * n, y + row * n, n, copy, made_nan)
+                softmax_row(<const real*>x.at + row * n, <real*>y.at + row * n, n, copy, made_nan)
             since += n
             if since >= SIGNAL_PERIOD:
                 since = 0

@@ -15,7 +15,7 @@ from libc.math cimport INFINITY
 
 from fastsoftmax.row_groups cimport find_extremes, is_plain, sum_piece
 from fastsoftmax.rows cimport SIGNAL_PERIOD, differences, hear_signals, is_finite, quotients, scale_block, shift_of, shifted
-from fastsoftmax.simd cimport broadcast, stream_fence, vec
+from fastsoftmax.simd cimport broadcast, native, stream_fence, vec
 from fastsoftmax.subnormals cimport any_replaced, none_watched, to_watch, window
 from fastsoftmax.sums cimport (
     BLOCK, Terms, block_scale_maximum, divisor_of_sum, least_ratio, merge, no_terms, ratio_to_maximum, scale_of_number,
@@ -61,7 +61,7 @@ cdef inline int sum_blocks(
     cdef bint plain
     for block in range(first, stop):
         length = block_length(n, block)
-        values = shifted(x + block * BLOCK, length, <real>row.shift, buffer)
+        values = shifted(native(x + block * BLOCK), length, <real>row.shift, <real*>buffer)
         find_extremes(values, length, &top, &bottom)
         sums[block].largest = top
         sums[block].smallest = bottom
@@ -140,8 +140,8 @@ cdef inline int softmax_of_blocks(
         if row.stores_terms != 0.0:
             scale_block(y + block * BLOCK, length, sums[block].terms.K - row.K, high, low, watched_bits, &nearest)
         else:
-            values = shifted(x + block * BLOCK, length, <real>row.shift, buffer)
-            quotients(values, y + block * BLOCK, length, top, 0.0, high, low, past_caches, watched_bits, &nearest)
+            values = shifted(native(x + block * BLOCK), length, <real>row.shift, <real*>buffer)
+            quotients(native(values), native(<const real*>y + block * BLOCK), length, top, 0.0, high, low, past_caches, watched_bits, &nearest)
         since += length
         if since >= SIGNAL_PERIOD:
             since = 0
@@ -160,7 +160,7 @@ cdef inline int log_softmax_of_blocks(
     cdef Py_ssize_t block, length
     for block in range(first, stop):
         length = block_length(n, block)
-        differences(x + block * BLOCK, y + block * BLOCK, length, <real>row.largest, <real>row.logarithm)
+        differences(native(x + block * BLOCK), native(<const real*>y + block * BLOCK), length, <real>row.largest, <real>row.logarithm)
         since += length
         if since >= SIGNAL_PERIOD:
             since = 0

@@ -12,8 +12,8 @@ from fastsoftmax.row_groups cimport plain_depth
 from fastsoftmax.rows cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
 from fastsoftmax.short_rows cimport one_where_unusual
 from fastsoftmax.simd cimport (
-    broadcast, load, load_partial, maximum, minimum, narrow, reduce_max, select_equal, select_less, store, store_partial,
-    vec, widen_high, widen_low,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, as_computed, broadcast, common_storage, load, load_partial, maximum, minimum, narrow,
+    native, put, reduce_max, select_equal, select_less, store, store_partial, stored, stored_as, vec, widen_high, widen_low,
 )
 from fastsoftmax.subnormals cimport any_replaced, none_watched, out_of_line, to_watch, watch
 from fastsoftmax.sums cimport divisor, quotient
@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef inline bint reduce_vector(
-    Operation operation, const real* x, real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns
 ) noexcept nogil:
     """One operation over up to a vector of columns. False, and nothing written, if one of them needs a closer look."""
     cdef real panel[SHORT_COLUMN * LANES]
@@ -96,13 +96,43 @@ cdef inline bint reduce_vector(
     return True
 
 
+cdef inline bint reduce_any_vector(
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns
+) noexcept nogil:
+    """The same, compiled for each format."""
+    cdef Storage storage = common_storage(x, x, y)
+    if storage == AS_COMPUTED:
+        return reduce_vector(operation, stored_as(AS_COMPUTED, x), stored_as(AS_COMPUTED, y), stride, n, columns)
+    if storage == FLOAT16:
+        return reduce_vector(operation, stored_as(FLOAT16, x), stored_as(FLOAT16, y), stride, n, columns)
+    if storage == BFLOAT16:
+        return reduce_vector(operation, stored_as(BFLOAT16, x), stored_as(BFLOAT16, y), stride, n, columns)
+    return reduce_vector(operation, x, y, stride, n, columns)
+
+
+cdef inline int reduce_vector_carefully(
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, bint* made_nan
+) except -1 nogil:
+    """What `reduce_vector` leaves."""
+    cdef real panel[SHORT_COLUMN * LANES]
+    cdef Py_ssize_t i
+    if common_storage(x, x, y) == AS_COMPUTED:
+        return reduce_columns(operation, <const real*>x.at, <real*>y.at, 1, n, columns, stride, made_nan)
+    for i in range(n):
+        put(as_computed(x + i * stride, columns, <real*>panel + i * columns), native(<const real*>panel + i * columns), columns)
+    reduce_columns(operation, <const real*>panel, <real*>panel, 1, n, columns, columns, made_nan)
+    for i in range(1 if operation == LOGSUMEXP else n):
+        put(<const real*>panel + i * columns, y + i * stride, columns)
+    return 0
+
+
 cdef inline bint are_short(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
     """Whether columns are for this file."""
     return n <= STREAMS or n <= SHORT_COLUMN and inner <= NARROW
 
 
 cdef inline int reduce_short_columns(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
     bint* made_nan,
 ) except -1 nogil:
     """One operation over blocks (outer, n, inner) whose rows are `stride` elements apart."""
@@ -114,10 +144,8 @@ cdef inline int reduce_short_columns(
             columns = smaller(inner - j, lanes(<real>0))
             block = o * n * stride + j
             result = o * stride + j if operation == LOGSUMEXP else block
-            if not reduce_vector(operation, x + block, y + result, stride, n, columns):
-                out_of_line(
-                    reduce_columns[real], operation, x + block, y + result, <Py_ssize_t>1, n, columns, stride, made_nan
-                )
+            if not reduce_any_vector(operation, x + block, y + result, stride, n, columns):
+                out_of_line(reduce_vector_carefully[real], operation, x + block, y + result, stride, n, columns, made_nan)
             j += columns
             since += n * columns
             if since >= SIGNAL_PERIOD:

@@ -10,9 +10,12 @@
 
 from fastsoftmax.columns cimport LANES, meet_lanes, smaller
 from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums
-from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, load_at, step, with_unit
+from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, step, with_unit
 from fastsoftmax.rows cimport lanes
-from fastsoftmax.simd cimport broadcast, maximum, prefetch, reduce_max, select_less, store, store_partial, vec
+from fastsoftmax.simd cimport (
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, load_at, maximum, prefetch, reduce_max, select_less, store,
+    store_partial, stored, stored_as, vec,
+)
 from fastsoftmax.vector_math cimport add_pair, real
 
 cdef enum:
@@ -21,7 +24,8 @@ cdef enum:
 
 
 cdef inline bint gradient_of_vector(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
+    Py_ssize_t columns,
 ) noexcept nogil:
     """One gradient over up to a vector of columns of up to BLOCK rows. False, and nothing written, if one is unusual."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -80,25 +84,45 @@ cdef inline bint gradient_of_vector(
     return True
 
 
-cdef inline void fetch_ahead(const real* g, const real* values, const real* out, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
+cdef inline void fetch_ahead(
+    stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n
+) noexcept nogil:
     """Have the numbers fetched that will be due soon after these."""
-    cdef Py_ssize_t ahead = AHEAD // <Py_ssize_t>sizeof(real)
     cdef Py_ssize_t i
     for i in range(n):
-        prefetch(g + i * stride + ahead)
-        prefetch(values + i * stride + ahead)
-        prefetch(out + i * stride + ahead)
+        prefetch((g + i * stride).at + AHEAD)
+        prefetch((values + i * stride).at + AHEAD)
+        prefetch((out + i * stride).at + AHEAD)
 
 
-cdef inline bint short_gradient(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns
+cdef inline bint one_short_gradient(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n
 ) noexcept nogil:
-    """The same, compiled for each gradient, and for whole vectors."""
+    """The same of a whole vector, compiled for each gradient."""
     cdef Py_ssize_t width = lanes(<real>0)
-    if columns < width:
-        return gradient_of_vector(gradient, g, values, out, stride, n, columns)
     if gradient == SOFTMAX_VJP:
         return gradient_of_vector(SOFTMAX_VJP, g, values, out, stride, n, width)
     if gradient == LOG_SOFTMAX_VJP:
         return gradient_of_vector(LOG_SOFTMAX_VJP, g, values, out, stride, n, width)
     return gradient_of_vector(LOG_SOFTMAX_JVP, g, values, out, stride, n, width)
+
+
+cdef inline bint short_gradient(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
+    Py_ssize_t columns,
+) noexcept nogil:
+    """The same of up to a vector, compiled for each format as well."""
+    cdef Storage storage = common_storage(g, values, out)
+    if columns == lanes(<real>0) and storage == AS_COMPUTED:
+        return one_short_gradient(
+            gradient, stored_as(AS_COMPUTED, g), stored_as(AS_COMPUTED, values), stored_as(AS_COMPUTED, out), stride, n
+        )
+    if columns == lanes(<real>0) and storage == FLOAT16:
+        return one_short_gradient(
+            gradient, stored_as(FLOAT16, g), stored_as(FLOAT16, values), stored_as(FLOAT16, out), stride, n
+        )
+    if columns == lanes(<real>0) and storage == BFLOAT16:
+        return one_short_gradient(
+            gradient, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), stored_as(BFLOAT16, out), stride, n
+        )
+    return gradient_of_vector(gradient, g, values, out, stride, n, columns)

@@ -11,6 +11,7 @@ from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_gradient_columns cimport short_gradient
 from fastsoftmax.short_rows cimport FEW, SHORT, is_short, read_rows, write_rows
+from fastsoftmax.simd cimport as_computed, native, put, room_for, stored
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.vector_math cimport real
 
@@ -27,11 +28,14 @@ cdef inline bint has_short_rows(Gradient gradient, real unused, Py_ssize_t outer
 
 
 cdef inline int short_gradient_rows(
-    Gradient gradient, const real* g, const real* values, real* out, Py_ssize_t outer, Py_ssize_t n, bint* made_nan
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
 ) except -1 nogil:
     """One gradient over rows (outer, n)."""
     cdef real panel_of_g[SHORT * LANES]
     cdef real panel[SHORT * LANES]
+    cdef real buffer[SHORT * LANES]
+    cdef real* results
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t row = 0
     cdef Py_ssize_t since = 0
@@ -41,11 +45,16 @@ cdef inline int short_gradient_rows(
         rows = smaller(outer - row, width)
         usual = False
         if 2 * rows >= width:
-            read_rows(g + row * n, n, rows, <real*>panel_of_g)
-            read_rows(values + row * n, n, rows, <real*>panel)
-            usual = short_gradient(gradient, <const real*>panel_of_g, <const real*>panel, <real*>panel, width, n, width)
+            read_rows(as_computed(g + row * n, rows * n, <real*>buffer), n, rows, <real*>panel_of_g)
+            read_rows(as_computed(values + row * n, rows * n, <real*>buffer), n, rows, <real*>panel)
+            usual = short_gradient(
+                gradient, native(<const real*>panel_of_g), native(<const real*>panel), native(<const real*>panel), width, n,
+                width,
+            )
         if usual:
-            write_rows(<const real*>panel, out + row * n, n, rows)
+            results = room_for(out + row * n, <real*>buffer)
+            write_rows(<const real*>panel, results, n, rows)
+            put(<const real*>results, out + row * n, rows * n)
         else:
             out_of_line(
                 gradient_rows[real], gradient, g + row * n, values + row * n, <const real*>NULL, out + row * n, rows, n, made_nan

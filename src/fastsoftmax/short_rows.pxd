@@ -11,7 +11,7 @@
 from fastsoftmax.columns cimport log_of_panel, sum_panel
 from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes, reduce_rows
 from fastsoftmax.simd cimport (
-    broadcast, load, load_partial, maximum, narrow, reduce_max, select_equal, select_less, store, store_partial,
+    broadcast, load, load_partial, maximum, narrow, native, reduce_max, select_equal, select_less, store, store_partial,
     transpose, vec, widen_high, widen_low,
 )
 from fastsoftmax.subnormals cimport any_replaced, none_watched, to_watch, watch
@@ -179,7 +179,7 @@ cdef inline int reduce_short_rows(
     while row < outer:
         rows = outer - row if outer - row < width else width
         if 2 * rows < width or not group(operation, x + row * n, y + row * m, n, rows, <real*>panel):
-            reduce_rows(operation, x + row * n, y + row * m, rows, n, False, made_nan)
+            reduce_rows(operation, native(x + row * n), native(<const real*>y + row * m), rows, n, False, made_nan)
         row += rows
         since += rows * n
         if since >= SIGNAL_PERIOD:

@@ -1,4 +1,4 @@
-"""Cython's view of the vector vocabulary; `simd/simd.hpp` states what each word means."""
+"""Cython's view of the vector vocabulary; `simd/simd.hpp` and `simd/stored.hpp` state what each word means."""
 
 from libc.stdint cimport uint16_t
 
@@ -45,3 +45,31 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     void store_bfloat16(uint16_t* p, vec[float] v) noexcept
     void prefetch[T](const T* p) noexcept
     T from_bits[T](T unused, long long bits) noexcept
+
+cdef extern from "stored.hpp" namespace "simd" nogil:
+    cdef enum Storage:
+        AS_COMPUTED
+        FLOAT16
+        BFLOAT16
+        DIFFERENT
+
+    cdef cppclass stored[T]:
+        stored() noexcept
+        char* at
+        Storage storage
+        stored[T] operator+(Py_ssize_t) noexcept
+
+    stored[T] native[T](const T* p) noexcept
+    stored[T] stored_as[T](Storage storage, stored[T] p) noexcept
+    Storage common_storage[T](stored[T] a, stored[T] b, stored[T] c) noexcept
+    vec[T] load[T](stored[T] p) noexcept
+    void store[T](stored[T] p, vec[T] v) noexcept
+    vec[T] load_partial[T](stored[T] p, Py_ssize_t k, T fill) noexcept
+    void store_partial[T](stored[T] p, vec[T] v, Py_ssize_t k) noexcept
+    void load_at[T](const T* p, Py_ssize_t i, Py_ssize_t n, T beyond, vec[T]* values) noexcept
+    void load_at[T](stored[T] p, Py_ssize_t i, Py_ssize_t n, T beyond, vec[T]* values) noexcept
+    T number_at[T](stored[T] p) noexcept
+    void set_number[T](stored[T] p, T x) noexcept
+    const T* as_computed[T](stored[T] x, Py_ssize_t n, T* buffer) noexcept
+    T* room_for[T](stored[T] y, T* buffer) noexcept
+    void put[T](const T* results, stored[T] y, Py_ssize_t n) noexcept

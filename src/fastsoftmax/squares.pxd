@@ -2,7 +2,9 @@
 
 from fastsoftmax.columns cimport LANES, smaller
 from fastsoftmax.rows cimport lanes
-from fastsoftmax.simd cimport load, load_partial, store, store_partial, transpose, vec
+from fastsoftmax.simd cimport (
+    AS_COMPUTED, as_computed, load, load_partial, put, store, store_partial, stored, transpose, vec,
+)
 from fastsoftmax.vector_math cimport real
 
 
@@ -34,3 +36,39 @@ cdef inline void transpose_matrix(
                     store_partial(y + (j + k) * y_stride + i, square[k], height)
             j += width
         i += width
+
+
+cdef inline void columns_to_rows(
+    stored[real] x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, real* rows, Py_ssize_t length
+) noexcept nogil:
+    """Up to a vector of columns of n numbers as rows, `length` apart."""
+    cdef real panel[LANES * LANES]
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t k, height
+    if x.storage == AS_COMPUTED:
+        transpose_matrix(<const real*>x.at, stride, n, columns, rows, length)
+        return
+    while i < n:
+        height = smaller(n - i, LANES)
+        for k in range(height):
+            as_computed(x + (i + k) * stride, columns, <real*>panel + k * LANES)
+        transpose_matrix(<const real*>panel, LANES, height, columns, rows + i, length)
+        i += height
+
+
+cdef inline void rows_to_columns(
+    const real* rows, Py_ssize_t length, Py_ssize_t n, Py_ssize_t columns, stored[real] y, Py_ssize_t stride
+) noexcept nogil:
+    """And back."""
+    cdef real panel[LANES * LANES]
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t k, height
+    if y.storage == AS_COMPUTED:
+        transpose_matrix(rows, length, columns, n, <real*>y.at, stride)
+        return
+    while i < n:
+        height = smaller(n - i, LANES)
+        transpose_matrix(rows + i, length, columns, height, <real*>panel, LANES)
+        for k in range(height):
+            put(<const real*>panel + k * LANES, y + (i + k) * stride, columns)
+        i += height

@@ -20,7 +20,7 @@ from fastsoftmax.rows cimport (
     LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, any_nan, block_maximum, differences, fill, hear_signals, is_finite,
     quotients, shift_of, shifted, sum_block,
 )
-from fastsoftmax.simd cimport broadcast, vec
+from fastsoftmax.simd cimport broadcast, native, vec
 from fastsoftmax.subnormals cimport (
     CarefulSum, add_carefully, any_replaced, begin_careful_sum, careful_log, do_out_of_line, end_careful_sum,
     exact_product, is_replaced_log, merge_carefully, none_watched, replace, to_watch,
@@ -200,7 +200,7 @@ cdef inline void add_block(State* state, const real* x, Py_ssize_t n, bint ancho
     """Merge up to BLOCK elements into a state."""
     cdef real buffer[BLOCK]
     cdef const real* values
-    cdef real largest = block_maximum(x, n)
+    cdef real largest = block_maximum(native(x), n)
     cdef double limit = shift_limit(<real>0)
     cdef double unused, distance
     cdef CarefulSum careful
@@ -208,7 +208,7 @@ cdef inline void add_block(State* state, const real* x, Py_ssize_t n, bint ancho
     if state.maximum != state.maximum:
         return
     if not is_finite(largest):
-        block.maximum = NAN if any_nan(x, n) else largest
+        block.maximum = NAN if any_nan(native(x), n) else largest
         merge_states(<real>0, state, block)
         return
     block.anchor = state.anchor
@@ -216,15 +216,15 @@ cdef inline void add_block(State* state, const real* x, Py_ssize_t n, bint ancho
     # Far below the rest of the slice there is nothing to save: `block_scale_maximum` lets it vanish.
     if not anchored and (distance > limit or (distance < -limit and state.maximum - state.anchor < -limit)):
         block.anchor = shift_of(largest)
-    values = shifted(x, n, <real>block.anchor, buffer)
+    values = shifted(native(x), n, <real>block.anchor, <real*>buffer)
     largest = block_scale_maximum(<real>(<double>largest - block.anchor))
     # Without an anchor it keeps the sign of a zero, so that a difference from it is +0.0.
     block.maximum = block.anchor + <double>largest if block.anchor != 0 else <double>largest
-    sum_block(values, <real*>NULL, n, largest, False, &block.high, &block.low, &unused)
+    sum_block(native(values), <real*>NULL, n, largest, False, &block.high, &block.low, &unused)
     if block.high != block.high:
         block.maximum = NAN
     else:
-        sum_block(values, <real*>NULL, n, largest, True, &block.rest_high, &block.rest_low, &block.ties)
+        sum_block(native(values), <real*>NULL, n, largest, True, &block.rest_high, &block.rest_low, &block.ties)
         begin_careful_sum(&careful)
         add_carefully(&careful, values, 1, n)
         block.careful_high = careful.rest_high
@@ -354,12 +354,13 @@ cdef inline bint belongs(const real* x, Py_ssize_t n, double maximum) noexcept n
 cdef inline void softmax_block(const Result* result, const real* x, real* y, Py_ssize_t n) noexcept nogil:
     cdef real buffer[BLOCK]
     cdef const State* state = &result.state
-    cdef const real* values = shifted(x, n, <real>state.anchor, buffer)
+    cdef const real* values = shifted(native(x), n, <real>state.anchor, <real*>buffer)
     cdef vec[real] high, low
     cdef vec[real] nearest = none_watched(<real>0)
     divisor_of_sum(state.high, state.low, 1.0, &high, &low)
     quotients(
-        values, y, n, <real>(state.maximum - state.anchor), 0.0, high, low, False, to_watch(<real>1), &nearest
+        native(values), native(<const real*>y), n, <real>(state.maximum - state.anchor), 0.0, high, low, False, to_watch(<real>1),
+        &nearest,
     )
     if any_replaced(nearest):
         do_out_of_line(
@@ -373,7 +374,7 @@ cdef inline void special_block(
     """Results of a slice whose maximum is a nan or infinite."""
     cdef real largest = <real>result.state.maximum
     cdef Py_ssize_t i
-    fill(y, n, <real>NAN)
+    fill(native(<const real*>y), n, <real>NAN)
     if operation == LOG_SOFTMAX:
         for i in range(n):
             if x[i] < largest:
@@ -419,8 +420,8 @@ cdef inline int apply_states(
                             softmax_block(&results[j], block + j * PITCH, target + j * PITCH, rows)
                         else:
                             differences(
-                                block + j * PITCH, target + j * PITCH, rows, <real>results[j].state.maximum,
-                                <real>results[j].logarithm,
+                                native(block + j * PITCH), native(<const real*>target + j * PITCH), rows,
+                                <real>results[j].state.maximum, <real>results[j].logarithm,
                             )
                     if inner > 1:
                         scatter(<const real*>target, inner, rows, columns, y + place)

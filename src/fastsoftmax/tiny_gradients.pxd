@@ -8,7 +8,7 @@
 """
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, is_finite
-from fastsoftmax.simd cimport broadcast, load, maximum, select_less, store, vec
+from fastsoftmax.simd cimport as_computed, broadcast, load, maximum, put, room_for, select_less, store, stored, vec
 from fastsoftmax.subnormals cimport exact_product
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two
 from fastsoftmax.vector_math cimport add_pair, real, total_widely
@@ -32,17 +32,23 @@ cdef inline vec[real] one_where_tiny(vec[real] sum) noexcept nogil:
     return select_less(zero, magnitude, one, zero)
 
 
-cdef inline void widened_block(const real* x, Py_ssize_t n, double* values) noexcept nogil:
+cdef inline void widened_block(stored[real] x, Py_ssize_t n, double* values) noexcept nogil:
     """Up to BLOCK numbers in float64, and zeros to the end of a vector."""
+    cdef real buffer[BLOCK]
+    cdef const real* numbers = as_computed(x, n, <real*>buffer)
     cdef Py_ssize_t i
     for i in range(n):
-        values[i] = x[i]
+        values[i] = numbers[i]
     for i in range(n, (n + 7) // 8 * 8):
         values[i] = 0.0
 
 
-cdef inline int tiny_softmax_gradient(const real* g, const real* y, real* out, Py_ssize_t n) except -1 nogil:
+cdef inline int tiny_softmax_gradient(
+    stored[real] g, stored[real] y, stored[real] out, Py_ssize_t n
+) except -1 nogil:
     """One row, in place of any of them if wanted; 0 if a y is too large to be scaled, and nothing is written."""
+    cdef real buffer[BLOCK]
+    cdef real* results
     cdef double gs[BLOCK]
     cdef double ys[BLOCK]
     cdef double down = 1.0 if real is float else power_of_two(-900.0)
@@ -81,8 +87,10 @@ cdef inline int tiny_softmax_gradient(const real* g, const real* y, real* out, P
             rest = low - part * broadcast(sum_low)
             add_pair(&product, &lost, high, rest)
             store(<double*>ys + i, (product + lost) * broadcast(down))
+        results = room_for(out + start, <real*>buffer)
         for i in range(length):
-            out[start + i] = <real>ys[i]
+            results[i] = <real>ys[i]
+        put(<const real*>results, out + start, length)
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()

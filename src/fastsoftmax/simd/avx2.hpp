@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include "first_of_16.hpp"
+
 namespace simd {
 namespace {
 

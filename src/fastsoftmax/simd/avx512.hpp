@@ -184,6 +184,13 @@ inline vecf narrow(vecd low, vecd high) {
     return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.r)), _mm512_cvtpd_ps(high.r), 1)};
 }
 
+inline void put_first(std::uint16_t* to, const std::uint16_t* from, std::ptrdiff_t k) {
+    _mm256_mask_storeu_epi16(to, first16(k), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+inline void take_first(std::uint16_t* to, const std::uint16_t* from, std::ptrdiff_t k) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_maskz_loadu_epi16(first16(k), from));
+}
+
 inline vecf load_half(const std::uint16_t* p) {
     return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }

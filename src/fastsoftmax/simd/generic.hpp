@@ -7,6 +7,7 @@
 #pragma once
 
 #include "always_inline.hpp"
+#include "first_of_16.hpp"
 
 namespace simd {
 namespace {

@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include "always_inline.hpp"
+#include "first_of_16.hpp"
 
 namespace simd {
 namespace {

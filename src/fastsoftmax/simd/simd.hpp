@@ -41,6 +41,8 @@
 //   load_half(p), load_bfloat16(p)  16 numbers of the format as vec<float>; p points to their bits (uint16_t)
 //   store_half(p, v), store_bfloat16(p, v)  the same, rounded to nearest even; a nan keeps its sign and first bits, and
 //                              is quiet
+//   put_first(to, from, k)     the first k (0 <= k <= 16) of 16 numbers of 16 bits at from, to where there is room for k
+//   take_first(to, from, k)    k such numbers (0 <= k <= 16), to where there is room for 16; zeros after them
 //
 // And of any address, the same for all targets:
 //
@@ -52,6 +54,8 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+
+#include "always_inline.hpp"
 
 #if defined(FASTSOFTMAX_AVX512)
 #include "avx512.hpp"
@@ -66,9 +70,10 @@
 namespace simd {
 namespace {
 
-template <class T> inline void prefetch(const T* p) {
+template <class T> SIMD_INLINE void prefetch(const T* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p);
+    asm volatile("");  // a function that does nothing else is taken for one without effect, and left out
 #else
     (void)p;
 #endif
