@@ -171,12 +171,12 @@ cdef inline int reduce_any_rows(
 
 
 cdef inline int reduce_any_columns(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
     bint* made_nan,
 ) except -1 nogil:
     """Columns, by whichever kernel is faster."""
     if are_short(n, inner) and not is_bundled(<real>0, n, inner, stride):
-        return reduce_short_columns(operation, native(x), native(<const real*>y), outer, n, inner, stride, made_nan)
+        return reduce_short_columns(operation, x, y, outer, n, inner, stride, made_nan)
     return reduce_strips(operation, x, y, outer, n, inner, stride, made_nan)
 
 
@@ -187,7 +187,7 @@ cdef int reduce(
     """One operation over a block whose rows are `stride` elements apart."""
     if stride == 1:
         return reduce_any_rows(operation, x, y, outer, n, past_caches, made_nan)
-    return reduce_any_columns(operation, x, y, outer, n, inner, stride, made_nan)
+    return reduce_any_columns(operation, native(x), native(<const real*>y), outer, n, inner, stride, made_nan)
 
 
 cdef int reduce_halves(
@@ -198,8 +198,8 @@ cdef int reduce_halves(
     # softmax of a row that the caches hold twice is faster with its terms in scratch than with each computed again.
     if stride == 1 and n * sizeof(float) > (cache // RESIDENT_SHARE if operation == SOFTMAX else RESIDENT_BYTES):
         return reduce_rows(operation, numbers_of(&x), numbers_of(&y), outer, n, past_caches, made_nan)
-    if stride > 1 and are_short(n, inner) and not is_bundled(<float>0, n, inner, stride):
-        return reduce_short_columns(operation, numbers_of(&x), numbers_of(&y), outer, n, inner, stride, made_nan)
+    if stride > 1:
+        return reduce_any_columns(operation, numbers_of(&x), numbers_of(&y), outer, n, inner, stride, made_nan)
     cdef Operand[2] operands = [x, y]
     cdef Chunks chunks = chunks_of(outer, n, inner, stride)
     cdef bint overwriting = operation == LOG_SOFTMAX or inner > 1 or n * sizeof(float) > RESIDENT_BYTES

@@ -5,7 +5,8 @@
     computed again, as long rows have.
 (b) A strip is plain if each column is as row_groups.pxd has it. The terms of any other strip take the floor, and the results of
     softmax are watched.
-(c) What is unusual sends the whole strip to columns.pxd: a largest element that is infinite or needs a shift, a logarithm that is
+(c) The terms of halves are computed again whatever their length, for the result has no room for them.
+(d) What is unusual sends the whole strip to columns.pxd: a largest element that is infinite or needs a shift, a logarithm that is
     summed beside the maximum, a result below the smallest normal number, and in place, where x would be gone when that is
     found, any strip of softmax that is not plain. A nan is of no such consequence for softmax.
 """
@@ -19,8 +20,9 @@ from fastsoftmax.rows cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear
 from fastsoftmax.short_columns cimport SHORT_COLUMN
 from fastsoftmax.short_rows cimport one_where_unusual
 from fastsoftmax.simd cimport (
-    any_at_least, broadcast, load, load_partial, maximum, minimum, narrow, reduce_max, select_equal, select_less, store,
-    store_partial, vec, widen_high, widen_low,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, as_computed, broadcast, common_storage, load, load_partial, maximum,
+    minimum, narrow, native, put, reduce_max, select_equal, select_less, set_number, store, store_partial, stored, stored_as,
+    vec, widen_high, widen_low,
 )
 from fastsoftmax.strip_sums cimport STRIP, find_extremes, repeat_columns, sum_terms_of_columns, vectors_of
 from fastsoftmax.subnormals cimport any_replaced, none_watched, out_of_line, to_watch, watch
@@ -31,6 +33,7 @@ from fastsoftmax.vector_math cimport exponential_term, log1p, lowest, magic_of, 
 
 cdef enum:
     ARRAYS = 9  # of a number for each column, or place of a bundle
+    TILE = 1048576  # elements of float32 scratch at most, unless one column has more
     WASTE = 1000  # numbers in empty lanes that take as long as the beginning and the end of a bundle
 
 
@@ -49,7 +52,7 @@ cdef inline vec[real] result_of(
 
 
 cdef inline void write_rows(
-    Operation operation, bint plain, bint again, const real* x, real* y, Py_ssize_t stride, Py_ssize_t rows,
+    Operation operation, bint plain, bint again, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t rows,
     Py_ssize_t columns, const vec[real]* floor, const vec[real]* magic, const vec[real]* a, const vec[real]* b,
     vec[real]* nearest,
 ) noexcept nogil:
@@ -78,8 +81,8 @@ cdef inline void write_rows(
 
 
 cdef inline void write_results(
-    Operation operation, bint plain, bint again, bint bundled, const real* x, real* y, Py_ssize_t stride, Py_ssize_t rows,
-    Py_ssize_t columns, const vec[real]* floor, const vec[real]* magic, const vec[real]* a, const vec[real]* b,
+    Operation operation, bint plain, bint again, bint bundled, stored[real] x, stored[real] y, Py_ssize_t stride,
+    Py_ssize_t rows, Py_ssize_t columns, const vec[real]* floor, const vec[real]* magic, const vec[real]* a, const vec[real]* b,
     vec[real]* nearest,
 ) noexcept nogil:
     """The results of up to BLOCK rows."""
@@ -97,14 +100,14 @@ cdef inline void write_results(
 
 
 cdef inline void fill_columns(
-    real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, const real* sums
+    stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, const real* sums
 ) noexcept nogil:
     """nan for the columns whose sum is nan."""
     cdef Py_ssize_t i, j
     for j in range(columns):
         if sums[j] != sums[j]:
             for i in range(n):
-                y[i * stride + j] = NAN
+                set_number(y + (i * stride + j), <real>NAN)
 
 
 # One strip.
@@ -149,8 +152,8 @@ cdef inline void terms_of_largest(
 
 
 cdef inline bint logarithms_of_columns(
-    Operation operation, const vec[real]* largest, const vec[double]* first, const vec[double]* second, real* y,
-    Py_ssize_t columns, vec[real]* logarithms,
+    Operation operation, const vec[real]* largest, const vec[double]* first, const vec[double]* second,
+    stored[real] y, Py_ssize_t columns, vec[real]* logarithms,
 ) noexcept nogil:
     """The logarithms of the sums, and logsumexp's results. False if one is for columns.pxd."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -182,7 +185,7 @@ cdef inline bint logarithms_of_columns(
 
 
 cdef inline int sum_long_columns(
-    bint bundled, const real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, vec[real]* arrays, Py_ssize_t vectors,
+    bint bundled, stored[real] x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, vec[real]* arrays, Py_ssize_t vectors,
     vec[real]* highs, vec[real]* lows, vec[double]* first, vec[double]* second, Terms* states, bint* usual,
 ) except -1 nogil:
     """The extremes (arrays 0 and 1) and the sums of columns of more than BLOCK elements; not usual if one needs a shift."""
@@ -241,7 +244,7 @@ cdef inline int sum_long_columns(
 
 
 cdef inline int reduce_strip(
-    Operation operation, bint bundled, const real* x, real* y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns,
+    Operation operation, bint bundled, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns,
     vec[real]* arrays, Py_ssize_t vectors, vec[double]* sums, Terms* states, bint* usual,
 ) except -1 nogil:
     """One operation over a strip. Not usual: columns.pxd has to do it, from x, which is as it was."""
@@ -267,6 +270,8 @@ cdef inline int reduce_strip(
     cdef Py_ssize_t rows, p
     cdef bint plain = False
     cdef bint long = n > BLOCK
+    cdef bint again = long or common_storage(y, y, y) != AS_COMPUTED
+    cdef real* kept = <real*>NULL if again else <real*>y.at
     usual[0] = True
     if long:
         sum_long_columns(bundled, x, stride, n, columns, arrays, vectors, highs, lows, first, second, states, usual)
@@ -277,7 +282,7 @@ cdef inline int reduce_strip(
         return 0
     if operation == SOFTMAX:
         plain = n <= LONGEST_PLAIN and all_plain(largest, smallest, count)
-        usual[0] = plain or x != y
+        usual[0] = plain or x.at != y.at
         if not usual[0]:
             return 0
     terms_of_largest(bundled, largest, columns, room, floor, magic)
@@ -287,9 +292,9 @@ cdef inline int reduce_strip(
                 False, bundled, x, <real*>NULL, stride, n, columns, floor, magic, highs, lows, first, second
             )
         elif plain:
-            sum_terms_of_columns(True, bundled, x, y, stride, n, columns, floor, magic, highs, lows, first, second)
+            sum_terms_of_columns(True, bundled, x, kept, stride, n, columns, floor, magic, highs, lows, first, second)
         else:
-            sum_terms_of_columns(False, bundled, x, y, stride, n, columns, floor, magic, highs, lows, first, second)
+            sum_terms_of_columns(False, bundled, x, kept, stride, n, columns, floor, magic, highs, lows, first, second)
     if operation == SOFTMAX:
         for p in range(count):
             divisor(first[p], second[p], ones, ones, &of_columns[p], &of_columns[vectors + p])
@@ -314,7 +319,7 @@ cdef inline int reduce_strip(
                 operation, False, False, bundled, x + start * stride, y + start * stride, stride, rows, columns, floor, magic,
                 a, b, &nearest,
             )
-        elif not long:
+        elif not again:
             if plain:
                 write_results(SOFTMAX, True, False, bundled, y, y, stride, rows, columns, floor, magic, a, b, &nearest)
             else:
@@ -350,8 +355,61 @@ cdef inline bint is_bundled(real unused, Py_ssize_t n, Py_ssize_t inner, Py_ssiz
     return stride == inner and width * inner <= STRIP and (n > SHORT_COLUMN or n * empty > WASTE)
 
 
+cdef inline int reduce_any_strip(
+    Operation operation, bint bundled, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns,
+    vec[real]* arrays, Py_ssize_t vectors, vec[double]* sums, Terms* states, bint* usual,
+) except -1 nogil:
+    """The same, compiled for each format."""
+    cdef Storage storage = common_storage(x, x, y)
+    if storage == AS_COMPUTED:
+        return reduce_strip(
+            operation, bundled, stored_as(AS_COMPUTED, x), stored_as(AS_COMPUTED, y), stride, n, columns, arrays, vectors, sums,
+            states, usual,
+        )
+    if storage == FLOAT16:
+        return reduce_strip(
+            operation, bundled, stored_as(FLOAT16, x), stored_as(FLOAT16, y), stride, n, columns, arrays, vectors, sums, states,
+            usual,
+        )
+    if storage == BFLOAT16:
+        return reduce_strip(
+            operation, bundled, stored_as(BFLOAT16, x), stored_as(BFLOAT16, y), stride, n, columns, arrays, vectors, sums,
+            states, usual,
+        )
+    return reduce_strip(operation, bundled, x, y, stride, n, columns, arrays, vectors, sums, states, usual)
+
+
+cdef inline int reduce_strip_carefully(
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, bint* made_nan
+) except -1 nogil:
+    """What is not usual; what columns.pxd cannot read or write goes through float32."""
+    cdef Py_ssize_t most = TILE // n
+    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t count, i
+    cdef real* tile
+    if common_storage(x, x, y) == AS_COMPUTED:
+        return reduce_columns(operation, <const real*>x.at, <real*>y.at, 1, n, columns, stride, made_nan)
+    most = 1 if most < 1 else smaller(most, columns)
+    tile = <real*>malloc(n * most * sizeof(real))
+    if tile == NULL:
+        raise MemoryError()
+    try:
+        while j < columns:
+            count = smaller(columns - j, most)
+            for i in range(n):
+                put(as_computed(x + (i * stride + j), count, tile + i * count), native(<const real*>tile + i * count), count)
+            reduce_columns(operation, <const real*>tile, tile, 1, n, count, count, made_nan)
+            for i in range(1 if operation == LOGSUMEXP else n):
+                put(<const real*>tile + i * count, y + (i * stride + j), count)
+            j += count
+            hear_signals()
+    finally:
+        free(tile)
+    return 0
+
+
 cdef inline int reduce_strips(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
     bint* made_nan,
 ) except -1 nogil:
     """One operation over blocks (outer, n, inner) whose rows are `stride` elements apart."""
@@ -374,14 +432,12 @@ cdef inline int reduce_strips(
                 columns = smaller(inner - j, widest)
                 block = o * n * stride + j
                 result = o * stride + j if operation == LOGSUMEXP else block
-                reduce_strip(
+                reduce_any_strip(
                     operation, bundled, x + block, y + result, stride, n, columns, arrays, vectors,
                     <vec[double]*>(arrays + ARRAYS * vectors + 2 * sums), <Terms*>(<char*>arrays + 64 * size), &usual,
                 )
                 if not usual:
-                    out_of_line(
-                        reduce_columns[real], operation, x + block, y + result, <Py_ssize_t>1, n, columns, stride, made_nan
-                    )
+                    out_of_line(reduce_strip_carefully[real], operation, x + block, y + result, stride, n, columns, made_nan)
                 j += columns
                 since += n * columns
                 if since >= SIGNAL_PERIOD:

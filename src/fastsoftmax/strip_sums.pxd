@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 from fastsoftmax.columns cimport LANES, meet_lanes, smaller
 from fastsoftmax.rows cimport lanes
 from fastsoftmax.simd cimport (
-    broadcast, keep_first, load, load_partial, maximum, minimum, store, store_partial, vec, widen_high, widen_low,
+    broadcast, keep_first, load, load_partial, maximum, minimum, store, store_partial, stored, vec, widen_high, widen_low,
 )
 from fastsoftmax.vector_math cimport accumulate, empty_sum, exponential_term, first_lane, plain_term, real
 
@@ -53,14 +53,13 @@ cdef inline void fold_columns(bint largest, real* places, Py_ssize_t columns, Py
 
 
 cdef inline void widen_extremes(
-    bint both, const real* x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, vec[real]* largest, vec[real]* smallest
+    bint both, stored[real] x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, vec[real]* largest, vec[real]* smallest
 ) noexcept nogil:
     """Take some rows into the largest and, if asked, the smallest numbers of the columns, passing over nan."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t p, left
-    cdef const real* first
-    cdef const real* second
+    cdef stored[real] first, second
     cdef vec[real] a, b
     while i < rows:
         first = x + i * stride
@@ -85,7 +84,7 @@ cdef inline void widen_extremes(
 
 
 cdef inline void find_extremes(
-    bint both, bint bundled, const real* x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, vec[real]* largest,
+    bint both, bint bundled, stored[real] x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns, vec[real]* largest,
     vec[real]* smallest,
 ) noexcept nogil:
     """The largest and, if asked, the smallest numbers of the columns; zeros beyond them."""
@@ -115,7 +114,7 @@ cdef inline void find_extremes(
 
 
 cdef inline void add_rows(
-    bint plain, bint begin, const real* x, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
+    bint plain, bint begin, stored[real] x, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
     const vec[real]* floor, const vec[real]* magic, vec[real]* high, vec[real]* low,
 ) noexcept nogil:
     """Add the terms of some rows to one sum a column, which may begin here; with y, store them there."""
@@ -123,8 +122,7 @@ cdef inline void add_rows(
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t p, left
     cdef bint paired
-    cdef const real* first
-    cdef const real* second
+    cdef stored[real] first, second
     cdef vec[real] a, b, terms, more
     while i < rows:
         first = x + i * stride
@@ -208,7 +206,7 @@ cdef inline void meet_columns(
 
 
 cdef inline void sum_terms_of_columns(
-    bint plain, bint bundled, const real* x, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
+    bint plain, bint bundled, stored[real] x, real* y, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
     const vec[real]* floor, const vec[real]* magic, vec[real]* highs, vec[real]* lows, vec[double]* first,
     vec[double]* second,
 ) noexcept nogil:
