@@ -1,6 +1,8 @@
 """No call needs a temporary as large as its input: it converts block by block."""
 
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +52,39 @@ def test_working_in_place_of_a_view_needs_no_copy_of_the_whole(fs, same_shape_na
     memory = np.zeros((SHAPE[0], 2 * SHAPE[1]), np.float32)
     x, same = memory[:, ::2], memory[:, ::2]
     assert _peak(lambda: getattr(fs, same_shape_name)(x, axis=axis, out=same)) < LIMIT
+
+
+def _resident(key):
+    """A line of what Linux tells of this process's memory, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    raise KeyError(key)
+
+
+def _peak_of_kernels(call):
+    """The same of memory that Python does not know of: the most that was resident."""
+    call()  # what stays in use from one call to the next is no matter
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pytest.skip("the peak cannot be set back")
+    before = _resident("VmRSS")
+    call()
+    return _resident("VmHWM") - before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux")
+@pytest.mark.parametrize("shape", [(1, 8_000_000), (2_000, 4_000), (8_000_000, 1), (4_000_000, 2)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_halves_are_not_widened_as_a_whole(fs, shape, axis):
+    """In float32 they have 32 MB."""
+    x, out = np.zeros(shape, np.float16), np.zeros(shape, np.float16)
+    for name in ("softmax", "log_softmax"):
+        assert _peak_of_kernels(lambda: getattr(fs, name)(x, axis, out=out)) < LIMIT, name  # noqa: B023
+    for name in ("softmax_vjp", "log_softmax_vjp", "log_softmax_jvp"):
+        assert _peak_of_kernels(lambda: getattr(fs, name)(x, x, axis, out=out)) < LIMIT, name  # noqa: B023
+    assert _peak_of_kernels(lambda: fs.logsumexp(x, axis)) < LIMIT + x.size // shape[axis] * 2
 
 
 def test_the_measure_sees_a_copy():

@@ -65,21 +65,22 @@ for place, (shape, axis) in SHAPES.items():
         PATHS[f"{name}, {place}"] = forward(name, shape, np.float32, axis)
     for name in ("softmax_vjp", "log_softmax_vjp", "log_softmax_jvp"):
         PATHS[f"{name}, {place}"] = gradient(name, shape, np.float32, axis)
-    if place == "a long row":
-        continue
-    PATHS[f"softmax, {place}, float16"] = forward("softmax", shape, np.float16, axis)
-    PATHS[f"softmax, {place}, float64"] = forward("softmax", shape, np.float64, axis)
-    PATHS[f"softmax_vjp, {place}, float16"] = gradient("softmax_vjp", shape, np.float16, axis)
+    for name in ("softmax", "log_softmax", "logsumexp"):
+        PATHS[f"{name}, {place}, float16"] = forward(name, shape, np.float16, axis)
+    for name in ("softmax_vjp", "log_softmax_vjp"):
+        PATHS[f"{name}, {place}, float16"] = gradient(name, shape, np.float16, axis)
+    if place != "a long row":
+        PATHS[f"softmax, {place}, float64"] = forward("softmax", shape, np.float64, axis)
 
 
 for name in ("log_softmax_vjp", "log_softmax_jvp"):
     PATHS[f"{name}, an endless row"] = gradient(name, (1, TOTAL), np.float32, 1)
 
 
-def special(value, name):
+def special(value, name, dtype=np.float32):
     def prepare(workers):
         """Whatever is in the first piece, is everywhere."""
-        x = endless((1, LONG_ROW), np.float32)
+        x = endless((1, LONG_ROW), dtype)
         x[0, 1000] = value
         if name == "logsumexp":
             return lambda: fs.logsumexp(x, 1, workers=workers)
@@ -92,6 +93,8 @@ def special(value, name):
 for value in (np.inf, np.nan, 3e38, -95.0):
     for name in ("softmax", "log_softmax", "logsumexp"):
         PATHS[f"{name}, a long row with {value}"] = special(value, name)
+        if value != 3e38:
+            PATHS[f"{name}, a long row of float16 with {value}"] = special(value, name, np.float16)
 
 
 def lse_gradient(name, shape, axis):
@@ -130,6 +133,10 @@ PATHS["cross_entropy, a long row"] = loss((1, LONG_ROW), 1)
 PATHS["cross_entropy, a long row of probabilities"] = loss((1, LONG_ROW), 1, dense=True)
 PATHS["cross_entropy, columns"] = loss((1_000, FEWER // 1_000), 0)
 PATHS["cross_entropy, float16"] = loss((FEWER // 1_000, 1_000), 1, np.float16)
+PATHS["cross_entropy, a long row of float16"] = loss((1, LONG_ROW), 1, np.float16)
+PATHS["cross_entropy, a long row of float16, smoothed"] = loss(
+    (1, LONG_ROW // 4), 1, np.float16, label_smoothing=0.1
+)
 PATHS["cross_entropy, probabilities"] = loss((FEWER // 1_000, 1_000), 1, dense=True)
 PATHS["cross_entropy, smoothed"] = loss((FEWER // 1_000, 1_000), 1, label_smoothing=0.1)
 

@@ -1,8 +1,8 @@
 """Numbers of 16 bits, float16 and bfloat16, around kernels that take float32.
 
-(a) They are formats of storage only. Kernels of gradients of rows and of long rows read and write them themselves (see
-    simd/stored.hpp). Any other runs over chunk after chunk in float32 scratch: its inputs are widened into that, its
-    results narrowed out of it, rounded once. So halves have the algorithms and the bits of float32.
+(a) They are formats of storage only. Kernels of gradients, of columns and of long rows read and write them themselves (see
+    simd/stored.hpp). The others, of rows and of cross-entropy, run over chunk after chunk in float32 scratch: their inputs are
+    widened into that, their results narrowed out of it, rounded once. So halves have the algorithms and the bits of float32.
 (b) A chunk is as many outer slices as have CHUNK elements, so that all of its scratch stays in the level-1 cache. What is
     larger, a row or a slice of many columns, is taken alone, the columns in groups of neighbours as long as those
     have WIDE_CHUNK elements.
@@ -14,6 +14,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy
 
+from fastsoftmax.rows cimport next_piece
 from fastsoftmax.simd cimport AS_COMPUTED, Storage, as_computed, native, put, stored, stored_as
 
 cdef enum:
@@ -146,41 +147,50 @@ cdef inline float* scratch_for(Operand* operand, const Chunks* chunks) noexcept 
     return operand.scratch
 
 
-cdef inline float* widened(Operand* operand, const Chunks* chunks) noexcept nogil:
+cdef inline float* widened(Operand* operand, const Chunks* chunks) except? NULL nogil:
     """The numbers of this chunk in float32."""
     cdef Py_ssize_t start = position(operand, chunks)
     cdef Py_ssize_t runs = chunks.outers * (1 if operand.reduced else chunks.n)
     cdef Py_ssize_t length = chunks.columns
     cdef float* y = operand.scratch
-    cdef Py_ssize_t _
+    cdef Py_ssize_t _, done, piece
     if is_used_in_place(operand, chunks):
         return <float*>operand.data + start
     if length == chunks.stride:
         length *= runs
         runs = 1
     for _ in range(runs):
-        if operand.storage == AS_COMPUTED:
-            memcpy(y, <float*>operand.data + start, length * sizeof(float))
-        else:
-            as_computed(numbers_of(operand) + start, length, y)
+        done = 0
+        while done < length:
+            next_piece(done, length, &piece)
+            if operand.storage == AS_COMPUTED:
+                memcpy(y + done, <float*>operand.data + start + done, piece * sizeof(float))
+            else:
+                as_computed(numbers_of(operand) + start + done, piece, y + done)
+            done += piece
         start += chunks.stride
         y += length
     return operand.scratch
 
 
-cdef inline void narrowed(Operand* operand, const Chunks* chunks) noexcept nogil:
+cdef inline int narrowed(Operand* operand, const Chunks* chunks) except -1 nogil:
     """Put the results of this chunk where they belong."""
     cdef Py_ssize_t start = position(operand, chunks)
     cdef Py_ssize_t runs = chunks.outers * (1 if operand.reduced else chunks.n)
     cdef Py_ssize_t length = chunks.columns
     cdef const float* x = operand.scratch
-    cdef Py_ssize_t _
+    cdef Py_ssize_t _, done, piece
     if is_used_in_place(operand, chunks):
-        return
+        return 0
     if length == chunks.stride:
         length *= runs
         runs = 1
     for _ in range(runs):
-        put(x, numbers_of(operand) + start, length)
+        done = 0
+        while done < length:
+            next_piece(done, length, &piece)
+            put(x + done, numbers_of(operand) + start + done, piece)
+            done += piece
         start += chunks.stride
         x += length
+    return 0

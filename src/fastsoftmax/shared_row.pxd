@@ -141,7 +141,10 @@ cdef inline int softmax_of_blocks(
             scale_block(y + block * BLOCK, length, sums[block].terms.K - row.K, high, low, watched_bits, &nearest)
         else:
             values = shifted(native(x + block * BLOCK), length, <real>row.shift, <real*>buffer)
-            quotients(native(values), native(<const real*>y + block * BLOCK), length, top, 0.0, high, low, past_caches, watched_bits, &nearest)
+            quotients(
+                native(values), native(<const real*>y + block * BLOCK), length, top, 0.0, high, low, past_caches, watched_bits,
+                &nearest,
+            )
         since += length
         if since >= SIGNAL_PERIOD:
             since = 0
@@ -160,7 +163,9 @@ cdef inline int log_softmax_of_blocks(
     cdef Py_ssize_t block, length
     for block in range(first, stop):
         length = block_length(n, block)
-        differences(native(x + block * BLOCK), native(<const real*>y + block * BLOCK), length, <real>row.largest, <real>row.logarithm)
+        differences(
+            native(x + block * BLOCK), native(<const real*>y + block * BLOCK), length, <real>row.largest, <real>row.logarithm
+        )
         since += length
         if since >= SIGNAL_PERIOD:
             since = 0
