@@ -207,6 +207,23 @@ def _long_rows(half, rng):
     yield np.linspace(-120, 0, x.size).astype(half.dtype)
 
 
+@pytest.fixture(params=[1, 32 << 20], ids=["no cache", "a large cache"])
+def cache(fs, request):
+    """The kernels are told how large it is: small ones let rows of softmax be read twice."""
+    fs._target.kernels.set_cache(request.param)
+    yield
+    fs._target.kernels.set_cache(fs._cache.cache)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("shape", [(40, 64), (1, 1_025), (2, 140_001)], ids=str)
+def test_no_result_depends_on_the_cache(fs, name, half, shape, rng):
+    x = (5 * rng.standard_normal(shape)).astype(half.dtype)
+    expected = getattr(fs, name)(x.astype(np.float32), axis=-1).astype(half.dtype)
+    assert_same_bits(getattr(fs, name)(x, axis=-1), expected)
+
+
+@pytest.mark.usefixtures("cache")
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_long_rows_of_any_values(fs, name, half, rng):
     function = getattr(fs, name)

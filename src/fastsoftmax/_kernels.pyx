@@ -25,7 +25,7 @@ from fastsoftmax.gradients cimport (
     value_of,
 )
 from fastsoftmax.halves cimport (
-    Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
+    LARGEST_CHUNK, Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
 from fastsoftmax.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
 from fastsoftmax.rows cimport (
@@ -190,13 +190,21 @@ cdef int reduce(
     return reduce_any_columns(operation, native(x), native(<const real*>y), outer, n, inner, stride, made_nan)
 
 
+cdef inline bint is_widened(Operation operation, Py_ssize_t n) noexcept nogil:
+    """Whether rows of halves go through scratch.
+
+    Of softmax so do longer ones, that the caches hold twice: it is faster to keep terms than to compute them again.
+    """
+    cdef Py_ssize_t size = n * <Py_ssize_t>sizeof(float)
+    return size <= RESIDENT_BYTES or (operation == SOFTMAX and n <= LARGEST_CHUNK and size <= cache // RESIDENT_SHARE)
+
+
 cdef int reduce_halves(
     Operation operation, Operand x, Operand y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
     bint past_caches, bint* made_nan,
 ) except -1 nogil:
     """The same where input or result are stored in 16 bits."""
-    # softmax of a row that the caches hold twice is faster with its terms in scratch than with each computed again.
-    if stride == 1 and n * sizeof(float) > (cache // RESIDENT_SHARE if operation == SOFTMAX else RESIDENT_BYTES):
+    if stride == 1 and not is_widened(operation, n):
         return reduce_rows(operation, numbers_of(&x), numbers_of(&y), outer, n, past_caches, made_nan)
     if stride > 1:
         return reduce_any_columns(operation, numbers_of(&x), numbers_of(&y), outer, n, inner, stride, made_nan)

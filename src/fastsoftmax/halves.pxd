@@ -24,7 +24,7 @@ cdef enum:
     WIDE_CHUNK = 65536
     GROUP = 64  # columns that the kernel takes together
     NEIGHBOURS = 16  # columns that share a cache line of float32
-    LARGEST_CHUNK = 2097152  # elements up to which so many columns are taken together whatever their length
+    LARGEST_CHUNK = 2097152  # elements up to which so many columns are taken together whatever their length, and of a row at most
 
 
 cdef struct Operand:

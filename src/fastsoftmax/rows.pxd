@@ -749,8 +749,8 @@ cdef inline int logsumexp_row(stored[real] x, stored[real] y, Py_ssize_t n) exce
 cdef inline int reduce_rows(
     Operation operation, stored[real] x, stored[real] y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
-    """One operation over rows (outer, n); those that fit the cache and are softmax's are as the kernel computes."""
-    cdef bint resident = n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
+    """One operation over rows (outer, n)."""
+    cdef bint resident = common_storage(x, x, y) == AS_COMPUTED and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
     cdef real* copy = NULL
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t row
