@@ -17,8 +17,8 @@ from libc.math cimport INFINITY, NAN
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
 from fastsoftmax.simd cimport (
-    AS_COMPUTED, as_computed, broadcast, canonical_nans, common_storage, fma, has_fma, load, load_at, number_at, reduce_add,
-    select_equal, set_number, store, store_partial, stored, stored_as, vec, widen_high, widen_low,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, canonical_nans, common_storage, fma, has_fma, load, load_at, number_at,
+    reduce_add, select_equal, set_number, store, store_partial, stored, stored_as, vec, widen_high, widen_low,
 )
 from fastsoftmax.subnormals cimport exact_product, out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
@@ -243,6 +243,23 @@ cdef inline void write_gradient(
         store_partial(out + i, step_of_row(gradient, x, v, s, row), n - i)
 
 
+cdef inline void write_any_gradient(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Exponentials row, real sum
+) noexcept nogil:
+    """The same, compiled for each format where there is little else to do."""
+    cdef Storage storage = common_storage(g, values, out)
+    if gradient == SOFTMAX_VJP and storage == FLOAT16:
+        write_gradient(
+            SOFTMAX_VJP, stored_as(FLOAT16, g), stored_as(FLOAT16, values), stored_as(FLOAT16, out), n, row, sum
+        )
+    elif gradient == SOFTMAX_VJP and storage == BFLOAT16:
+        write_gradient(
+            SOFTMAX_VJP, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), stored_as(BFLOAT16, out), n, row, sum
+        )
+    else:
+        write_gradient(gradient, g, values, out, n, row, sum)
+
+
 cdef inline int write_gradient_row(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Exponentials row, real sum
 ) except -1 nogil:
@@ -251,7 +268,7 @@ cdef inline int write_gradient_row(
     cdef Py_ssize_t length
     while start < n:
         next_piece(start, n, &length)
-        write_gradient(
+        write_any_gradient(
             gradient, g if gradient == LOGSUMEXP_VJP else g + start, values + start, out + start, length, row, sum
         )
         start += length
@@ -279,6 +296,20 @@ cdef inline int make_nans_canonical_in_row(stored[real] out, Py_ssize_t n) excep
     return 0
 
 
+cdef inline void add_any_block(
+    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t n, Exponentials row, real factor, double* high,
+    double* low,
+) noexcept nogil:
+    """The same, compiled for each format where there is little else to do."""
+    cdef Storage storage = common_storage(g, g, values)
+    if gradient == SOFTMAX_VJP and storage == FLOAT16:
+        add_block(SOFTMAX_VJP, stored_as(FLOAT16, g), stored_as(FLOAT16, values), n, row, factor, high, low)
+    elif gradient == SOFTMAX_VJP and storage == BFLOAT16:
+        add_block(SOFTMAX_VJP, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), n, row, factor, high, low)
+    else:
+        add_block(gradient, g, values, n, row, factor, high, low)
+
+
 cdef inline int weighted_sum(
     Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t n, Exponentials row, real factor, double* sum
 ) except -1 nogil:
@@ -287,7 +318,7 @@ cdef inline int weighted_sum(
     cdef double low = 0.0
     cdef Py_ssize_t start = 0
     while start < n:
-        add_block(
+        add_any_block(
             gradient, g + start, values + start, n - start if n - start < BLOCK else BLOCK, row, factor, &high, &low
         )
         start += BLOCK
