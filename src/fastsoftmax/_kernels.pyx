@@ -275,53 +275,98 @@ def logsumexp(cnp.ndarray x not None, cnp.ndarray out not None):
     return dispatch(LOGSUMEXP, x, out)
 
 
-cdef object small_result(
-    Operation operation, const real* x, cnp.ndarray array, cnp.ndarray out, int ndim, Py_ssize_t outer, Py_ssize_t n
-):
+cdef struct Block:  # a contiguous array and one of its axes, or all
+    Py_ssize_t outer
+    Py_ssize_t n
+    Py_ssize_t inner
+    int axis  # -1 for all
+
+
+cdef inline bint find_block(cnp.ndarray x, axis, Block* block):
+    """See x as (outer, n, inner); False if the axis is not a plain one."""
+    cdef int ndim = cnp.PyArray_NDIM(x)
+    cdef int i
+    block.outer = block.inner = 1
+    block.axis = -1
+    if axis is None:
+        block.n = cnp.PyArray_SIZE(x)
+        return True
+    if type(axis) is not int or not -ndim <= axis < ndim:
+        return False
+    block.axis = axis
+    if block.axis < 0:
+        block.axis += ndim
+    block.n = cnp.PyArray_DIM(x, block.axis)
+    for i in range(block.axis):
+        block.outer *= cnp.PyArray_DIM(x, i)
+    for i in range(block.axis + 1, ndim):
+        block.inner *= cnp.PyArray_DIM(x, i)
+    return True
+
+
+cdef struct Shape:  # of a result
+    int ndim
+    const cnp.npy_intp* lengths
+    cnp.npy_intp[64] left  # NumPy has no more axes
+
+
+cdef inline void find_shape(cnp.ndarray x, Block block, bint reduced, Shape* shape) noexcept:
+    """The shape of x, or what is left of it without the reduced axis."""
+    cdef int i
+    shape.ndim = cnp.PyArray_NDIM(x)
+    shape.lengths = cnp.PyArray_DIMS(x)
+    if not reduced:
+        return
+    shape.ndim = shape.ndim - 1 if block.axis >= 0 else 0
+    if block.axis < shape.ndim:
+        for i in range(shape.ndim):
+            shape.left[i] = shape.lengths[i if i < block.axis else i + 1]
+        shape.lengths = shape.left
+
+
+cdef object small_result(Operation operation, const real* x, cnp.ndarray array, cnp.ndarray out, Shape* shape, Block block):
     """Compute the result of a plain small call, into out or a new array; None if it would have to warn."""
     cdef bint made_nan = False
     cdef int dtype = cnp.PyArray_TYPE(array)
     cdef real number
     cdef real* y = &number
-    if ndim > 0:
+    if shape.ndim > 0:
         if out is None:
-            out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
+            out = <cnp.ndarray>cnp.PyArray_SimpleNew(shape.ndim, <cnp.npy_intp*>shape.lengths, dtype)
         y = <real*>cnp.PyArray_DATA(out)
-    if outer * n <= BRIEF:
-        reduce(operation, x, y, outer, n, 1, 1, False, &made_nan)
+    if cnp.PyArray_SIZE(array) <= BRIEF:
+        reduce(operation, x, y, block.outer, block.n, block.inner, block.inner, False, &made_nan)
     else:
         with nogil:
-            reduce(operation, x, y, outer, n, 1, 1, False, &made_nan)
+            reduce(operation, x, y, block.outer, block.n, block.inner, block.inner, False, &made_nan)
     if made_nan:
         return None
-    return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
+    return out if shape.ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
 
 
-cdef object small_halves(
-    Operation operation, cnp.ndarray array, cnp.ndarray out, int dtype, int ndim, Py_ssize_t outer, Py_ssize_t n
-):
+cdef object small_halves(Operation operation, cnp.ndarray array, cnp.ndarray out, int dtype, Shape* shape, Block block):
     """The same of float16 or bfloat16, with a result of this dtype."""
     cdef bint made_nan = False
     cdef float number  # or its first half
     cdef Operand x = operand_of(array, False)
     cdef Operand y = x
-    if ndim > 0:
+    if shape.ndim > 0:
         if out is None:
-            out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(array), dtype)
+            out = <cnp.ndarray>cnp.PyArray_SimpleNew(shape.ndim, <cnp.npy_intp*>shape.lengths, dtype)
         y.data = <char*>cnp.PyArray_DATA(out)
     else:
         y.data = <char*>&number
     if dtype == cnp.NPY_FLOAT:
         y.storage = AS_COMPUTED
     y.reduced = operation == LOGSUMEXP
-    if outer * n <= BRIEF:
-        reduce_halves(operation, x, y, outer, n, 1, 1, False, &made_nan)
+    if cnp.PyArray_SIZE(array) <= BRIEF:
+        reduce_halves(operation, x, y, block.outer, block.n, block.inner, block.inner, False, &made_nan)
     else:
         with nogil:
-            reduce_halves(operation, x, y, outer, n, 1, 1, False, &made_nan)
+            reduce_halves(operation, x, y, block.outer, block.n, block.inner, block.inner, False, &made_nan)
     if made_nan:
         return None
-    return out if ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
+    return out if shape.ndim > 0 else PyArray_Scalar(&number, PyArray_DescrFromType(dtype), None)
 
 
 cdef inline bint are_apart(cnp.ndarray x, cnp.ndarray out) noexcept:
@@ -331,18 +376,18 @@ cdef inline bint are_apart(cnp.ndarray x, cnp.ndarray out) noexcept:
     return first + cnp.PyArray_NBYTES(x) <= second or second + cnp.PyArray_NBYTES(out) <= first
 
 
-cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, int ndim, int dtype) noexcept:
-    """Whether out is plain, of this dtype, the shape of x in its first axes, and apart from it.
+cdef bint takes_result(cnp.ndarray out, cnp.ndarray x, const Shape* shape, int dtype) noexcept:
+    """Whether out is plain, of this dtype and shape, and apart from x.
 
     Apart, because x is read again if there is a warning.
     """
     cdef int i
     if type(out) is not cnp.ndarray or not PyArray_ISCARRAY(out) or cnp.PyArray_TYPE(out) != dtype:
         return False
-    if cnp.PyArray_NDIM(out) != ndim:
+    if cnp.PyArray_NDIM(out) != shape.ndim:
         return False
-    for i in range(ndim):
-        if cnp.PyArray_DIM(out, i) != cnp.PyArray_DIM(x, i):
+    for i in range(shape.ndim):
+        if cnp.PyArray_DIM(out, i) != shape.lengths[i]:
             return False
     return are_apart(x, out)
 
@@ -365,24 +410,19 @@ cdef bint has_several_workers(workers, bint is_large):
 cdef object small(Operation operation, x, axis, out, asked, workers):
     """The result of a plain small call, or None where the general path has to look closer."""
     cdef cnp.ndarray array
-    cdef Py_ssize_t n, size
-    cdef int ndim, dtype, result
+    cdef Block block
+    cdef Shape shape
+    cdef Py_ssize_t size
+    cdef int dtype, result
     cdef bint of_halves
     if type(x) is not cnp.ndarray:
         return None
     array = <cnp.ndarray>x
-    ndim = cnp.PyArray_NDIM(array)
     size = cnp.PyArray_SIZE(array)
     dtype = cnp.PyArray_TYPE(array)
-    if ndim == 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(array):
+    if cnp.PyArray_NDIM(array) == 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(array):
         return None
-    if may_be_shared(size, dtype, workers):
-        return None
-    if axis is None:
-        n = size
-    elif type(axis) is int and (axis == -1 or axis == ndim - 1):
-        n = cnp.PyArray_DIM(array, ndim - 1)
-    else:
+    if may_be_shared(size, dtype, workers) or not find_block(array, axis, &block):
         return None
     of_halves = dtype == cnp.NPY_FLOAT16 or is_bfloat16(array)
     result = dtype
@@ -390,18 +430,17 @@ cdef object small(Operation operation, x, axis, out, asked, workers):
         if asked is not FLOAT32_TYPE or not (of_halves or dtype == cnp.NPY_FLOAT):
             return None
         result = cnp.NPY_FLOAT
-    if operation == LOGSUMEXP:
-        ndim = 0 if axis is None else ndim - 1
+    find_shape(array, block, operation == LOGSUMEXP, &shape)
     if out is not None and (
-        ndim == 0 or not isinstance(out, cnp.ndarray) or not takes_result(<cnp.ndarray>out, array, ndim, result)
+        shape.ndim == 0 or not isinstance(out, cnp.ndarray) or not takes_result(<cnp.ndarray>out, array, &shape, result)
     ):
         return None
     if dtype == cnp.NPY_FLOAT:
-        return small_result(operation, <const float*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, ndim, size // n, n)
+        return small_result(operation, <const float*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, &shape, block)
     if dtype == cnp.NPY_DOUBLE:
-        return small_result(operation, <const double*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, ndim, size // n, n)
+        return small_result(operation, <const double*>cnp.PyArray_DATA(array), array, <cnp.ndarray>out, &shape, block)
     if of_halves:
-        return small_halves(operation, array, <cnp.ndarray>out, result, ndim, size // n, n)
+        return small_halves(operation, array, <cnp.ndarray>out, result, &shape, block)
     return None
 
 
@@ -558,7 +597,8 @@ def logsumexp_jvp(cnp.ndarray t not None, cnp.ndarray a not None, cnp.ndarray ls
 cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
     """The gradient of a plain small call, or None where the general path has to look closer."""
     cdef cnp.ndarray first, second, out
-    cdef Py_ssize_t n, size
+    cdef Block block
+    cdef Shape shape
     cdef int ndim, dtype, i
     cdef bint of_halves, made_nan
     if type(g) is not cnp.ndarray or type(values) is not cnp.ndarray:
@@ -566,30 +606,28 @@ cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
     first = <cnp.ndarray>g
     second = <cnp.ndarray>values
     ndim = cnp.PyArray_NDIM(second)
-    size = cnp.PyArray_SIZE(second)
     dtype = cnp.PyArray_TYPE(second)
-    if ndim == 0 or not 0 < size <= SMALL or not PyArray_ISCARRAY_RO(first) or not PyArray_ISCARRAY_RO(second):
+    if ndim == 0 or not 0 < cnp.PyArray_SIZE(second) <= SMALL:
+        return None
+    if not PyArray_ISCARRAY_RO(first) or not PyArray_ISCARRAY_RO(second):
         return None
     of_halves = dtype == cnp.NPY_FLOAT16 or is_bfloat16(second)
     if not (dtype == cnp.NPY_FLOAT or dtype == cnp.NPY_DOUBLE or of_halves) or cnp.PyArray_TYPE(first) != dtype:
         return None
-    if may_be_shared(size, dtype, workers):
+    if may_be_shared(cnp.PyArray_SIZE(second), dtype, workers):
         return None
     if cnp.PyArray_NDIM(first) != ndim:
         return None
     for i in range(ndim):
         if cnp.PyArray_DIM(first, i) != cnp.PyArray_DIM(second, i):
             return None
-    if axis is None:
-        n = size
-    elif type(axis) is int and (axis == -1 or axis == ndim - 1):
-        n = cnp.PyArray_DIM(second, ndim - 1)
-    else:
+    if not find_block(second, axis, &block):
         return None
+    find_shape(second, block, False, &shape)
     if given is None:
         out = <cnp.ndarray>cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(second), dtype)
-    elif isinstance(given, cnp.ndarray) and takes_result(<cnp.ndarray>given, first, ndim, dtype) and takes_result(
-        <cnp.ndarray>given, second, ndim, dtype
+    elif isinstance(given, cnp.ndarray) and takes_result(<cnp.ndarray>given, first, &shape, dtype) and takes_result(
+        <cnp.ndarray>given, second, &shape, dtype
     ):
         out = <cnp.ndarray>given
     else:
@@ -597,14 +635,14 @@ cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):
     if dtype == cnp.NPY_FLOAT:
         made_nan = run_gradient(
             gradient, <const float*>cnp.PyArray_DATA(first), <const float*>cnp.PyArray_DATA(second), <const float*>NULL,
-            <float*>cnp.PyArray_DATA(out), size // n, n, 1, 1,
+            <float*>cnp.PyArray_DATA(out), block.outer, block.n, block.inner, block.inner,
         )
     elif of_halves:
-        made_nan = run_gradient_of_halves(gradient, first, second, out, size // n, n, 1, 1)
+        made_nan = run_gradient_of_halves(gradient, first, second, out, block.outer, block.n, block.inner, block.inner)
     else:
         made_nan = run_gradient(
             gradient, <const double*>cnp.PyArray_DATA(first), <const double*>cnp.PyArray_DATA(second), <const double*>NULL,
-            <double*>cnp.PyArray_DATA(out), size // n, n, 1, 1,
+            <double*>cnp.PyArray_DATA(out), block.outer, block.n, block.inner, block.inner,
         )
     return None if made_nan else out
 
@@ -873,6 +911,8 @@ cdef object any_small_cross_entropy(logits, targets, axis, reduction, bint with_
     cdef long long few[LABELLED]
     cdef long long* checked = few
     cdef const void* given
+    cdef Block block
+    cdef Shape shape
     cdef Py_ssize_t n, rows, i
     cdef int ndim, dtype
     if type(logits) is not cnp.ndarray or type(axis) is not int or axis != -1 or type(reduction) is not str:
@@ -904,7 +944,9 @@ cdef object any_small_cross_entropy(logits, targets, axis, reduction, bint with_
     else:
         return None
     if out is not None:
-        if not isinstance(out, cnp.ndarray) or not takes_result(<cnp.ndarray>out, x, ndim, cnp.PyArray_TYPE(x)):
+        find_block(x, axis, &block)
+        find_shape(x, block, False, &shape)
+        if not isinstance(out, cnp.ndarray) or not takes_result(<cnp.ndarray>out, x, &shape, cnp.PyArray_TYPE(x)):
             return None
         if labels is not None and not are_apart(<cnp.ndarray>out, labels):
             return None
