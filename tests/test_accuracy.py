@@ -84,6 +84,33 @@ def test_log_softmax_near_zero_keeps_its_digits(fs, target):
         assert error.max() <= _limit("log_softmax", np.float64, target)
 
 
+@pytest.mark.parametrize("depth", [743.2, 744.2, 744.5])
+def test_the_logarithm_of_terms_at_the_end_of_the_range(fs, depth):
+    """Thousands of terms of one or two of the smallest subnormal number, in blocks of their own."""
+    x = np.full(4_096, -1_000.0)
+    x[0], x[1_024:] = 0, -depth
+    exact = 3_072 * np.exp(np.longdouble(-depth))
+    for result in (
+        fs.logsumexp(x),
+        -fs.log_softmax(x)[0],
+        fs.logsumexp(x[::-1]),
+        *fs.logsumexp(np.stack([x] * 3, axis=1), axis=0),
+    ):
+        assert abs(result - exact) <= np.finfo(np.float64).smallest_subnormal
+
+
+@pytest.mark.parametrize("n", [2, 9, 40, 100, 1_025])
+def test_a_single_small_result_of_a_row_is_rounded_once(fs, n, rng):
+    """As many of them are, below the smallest normal number of float32."""
+    x = np.zeros((1_000, n), np.float32)
+    place = np.arange(1_000), rng.integers(n, size=1_000)
+    x[place] = -rng.uniform(88 - np.log(n), 100, 1_000)
+    term = np.exp(x[place].astype(np.float64))
+    exact = term / (n - 1 + term)
+    error = abs(fs.softmax(x, axis=1)[place] - exact) / np.finfo(np.float32).smallest_subnormal
+    assert error[exact < np.finfo(np.float32).tiny].max() <= 0.51
+
+
 def test_half_precision_sums_keep_more_than_half_precision(fs):
     """A sum in float16 would stop growing at 2,048 ones; in bfloat16, at 256."""
     for n in (2_048, 4_096, 16_384):

@@ -147,6 +147,8 @@ def test_memory_order_is_kept(fs, same_shape_name, dtype, rng):
         assert function(x, axis=axis).flags.c_contiguous
         assert function(np.asfortranarray(x), axis=axis).flags.f_contiguous
         assert not function(np.asfortranarray(x), axis=axis).flags.c_contiguous
+        assert function(x[:, ::2], axis=axis).flags.c_contiguous
+        assert function(x.transpose(1, 0, 2), axis=axis).transpose(1, 0, 2).flags.c_contiguous
 
 
 def test_results_are_new_ordinary_writable_arrays(fs, name, dtype, rng):

@@ -59,6 +59,7 @@ def test_it_changes_no_bit_of_a_gradient(fs, cache, rng, kind, shape):
 
 def test_the_environment_overrides_what_the_system_tells(fs):
     assert fs._cache.size("123456") == 123456
+    assert fs._cache.size("1") == 1
     assert fs._cache.size(str(1 << 40)) == fs._cache.LARGEST
     assert 0 < fs._cache.size(None) <= fs._cache.LARGEST
     assert fs._cache.size("") == fs._cache.size(None)

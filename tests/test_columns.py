@@ -107,6 +107,16 @@ def test_blocks_that_are_all_masked_or_far_below_in_long_columns(fs, name, dtype
         _check(getattr(fs, name), name, x)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("start", [0, 1_024, 2_000])
+def test_small_results_anywhere_in_long_columns_are_the_same_in_place(fs, dtype, start, rng):
+    x = np.zeros((2_500, 37), dtype)
+    deep = rng.uniform(*((80, 95) if dtype is np.float32 else (701, 735)), (500, 37))
+    x[start : start + 500] -= deep.astype(dtype)
+    expected = fs.softmax(x, axis=0)
+    assert_same_bits(fs.softmax(x, axis=0, out=x), expected)
+
+
 def test_results_of_very_long_columns_below_the_smallest_normal_number(fs):
     """So many share the sum that an element not far below the largest has such a result."""
     n = 1 << 24

@@ -269,6 +269,14 @@ def test_a_nan_beside_weights_or_signs_is_the_canonical_one(fs, dtype):
                         assert (bits(product)[np.isnan(product)] == bits(nan)).all(), (g, a, b)
 
 
+def test_infinities_that_meet_in_a_sum_over_the_axes_of_b_are_told(fs, dtype):
+    """But not a nan that came in."""
+    a, lse, b = np.zeros(1, dtype), np.array(0, dtype), np.array([1, -1], dtype)
+    with pytest.warns(RuntimeWarning, match="invalid value"):
+        assert np.isnan(fs.logsumexp_vjp(np.array(INF, dtype), a, lse, b=b)).all()
+    assert np.isnan(fs.logsumexp_vjp(np.array(NAN, dtype), a, lse, b=b)).all()
+
+
 @pytest.mark.parametrize("kind", ["as it is", "other byte order", "strided", "wider", "in place"])
 def test_a_gradient_with_weights_warns_wherever_it_is_put(fs, dtype, kind):
     """inf * 0 is a nan that was made, also where the result shares scratch memory with `a`."""

@@ -87,6 +87,20 @@ def test_halves_are_not_widened_as_a_whole(fs, shape, axis):
     assert _peak_of_kernels(lambda: fs.logsumexp(x, axis)) < LIMIT + x.size // shape[axis] * 2
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((1 << 19, 16), 0), ((100, 100, 100, 8), 3)], ids=str)
+def test_packing_goes_by_boxes_of_any_shape(fs, same_shape_name, shape, axis):
+    """A few of the longest columns at a time, or some of many axes."""
+    x, out = np.zeros(shape, ">f4"), np.empty(shape, np.float32)
+    assert _peak(lambda: getattr(fs, same_shape_name)(x, axis=axis, out=out)) < 2.5 * LIMIT
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_weights_need_no_copy_of_the_whole(fs, axis, kind):
+    a, b, out = np.zeros(SHAPE, kind), np.ones(SHAPE, kind), _out("logsumexp", axis)
+    assert _peak(lambda: fs.logsumexp(a, axis=axis, b=b, out=out)) < LIMIT
+
+
 def test_the_measure_sees_a_copy():
     x = np.zeros(SHAPE, np.float32)
     assert _peak(x.copy) >= x.nbytes

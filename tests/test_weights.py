@@ -139,6 +139,13 @@ def test_special_values_with_weights(fs, dtype, row, place):
     )
 
 
+@pytest.mark.parametrize("b", [[1e300, 1e-300], [1e-300, 1e300], [-1e-300, 5e-324, 1e300]], ids=str)
+def test_weights_lie_anywhere_in_the_range_of_float64(fs, b):
+    log, sign = fs.logsumexp(np.zeros(len(b)), b=b, return_sign=True)
+    np.testing.assert_allclose(log, 300 * math.log(10), rtol=1e-15)
+    assert sign == 1
+
+
 def test_a_negative_total_is_a_silent_nan(fs, dtype):
     with np.errstate(all="raise"):
         for n in (2, 40, 3_000):

@@ -121,8 +121,17 @@ def test_gradients_have_the_bits_of_one_worker(fs, product, dtype, workers, rng,
     assert shared
 
 
+@pytest.mark.parametrize("product", backward.ALL)
+def test_gradients_of_one_long_slice_have_the_bits_of_one_worker(fs, product, dtype, rng, shared):
+    arrays = backward.arguments(product, rng, (400_000,), dtype, 0)
+    function = getattr(fs, product)
+    assert_same(function(*arrays, workers=3), function(*arrays, workers=1))
+
+
 @HALVES
-@pytest.mark.parametrize("shape", [SHAPE, ODD_SHAPE, (3_000, 201), (2, 300, 600), (40_000, 10)])
+@pytest.mark.parametrize(
+    "shape", [SHAPE, ODD_SHAPE, (3_000, 201), (2, 300, 600), (40_000, 10), (1, 600_000)]
+)
 def test_halves_have_the_bits_of_one_worker(fs, half, shape, rng, shared):
     """Their columns are taken in chunks, of which an array of float32 beside them knows nothing."""
     x, g = ((4 * rng.standard_normal(shape)).astype(half) for _ in range(2))
@@ -142,6 +151,13 @@ def test_halves_have_the_bits_of_one_worker(fs, half, shape, rng, shared):
         one = fs.cross_entropy_value_and_grad(x, labels, axis=axis, workers=1)
         assert_same(fs.cross_entropy_value_and_grad(x, labels, axis=axis, workers=3), one)
     assert shared
+
+
+@pytest.mark.parametrize("options", [{}, {"return_sign": True}], ids=str)
+def test_weights_of_one_long_slice_have_the_bits_of_one_worker(fs, options, rng, shared):
+    x, b = rng.standard_normal((2, 400_000))
+    call = {"b": b, "return_sign": True, **options}
+    assert_same(fs.logsumexp(x, **call, workers=3), fs.logsumexp(x, **call, workers=1))
 
 
 def test_weighted_gradients_have_the_bits_of_one_worker(fs, rng, shared):
@@ -360,6 +376,16 @@ def test_there_are_no_more_threads_than_processors(fs, rng, shared):
         fs.softmax(x, axis=0, workers=50)
     names = {t.name for t in threading.enumerate() if t.name.startswith("fastsoftmax")}
     assert set(shared) == {3} and names
+
+
+@pytest.mark.parametrize("processors", [2, 3, 5])
+def test_the_pool_leaves_a_processor_to_the_caller(fs, processors):
+    _, sharing = modules(fs)
+    with forced(fs, 1 << 20, processors):
+        before = set(threading.enumerate())
+        for _ in range(6):
+            sharing._executor().submit(time.sleep, 0.02)
+        assert len(set(threading.enumerate()) - before) == processors - 1
 
 
 def test_calls_from_many_threads_at_once_have_the_bits_of_one(fs, dtype, rng, shared):
@@ -595,7 +621,9 @@ def test_a_kernel_in_a_helper_stops_when_told(fs):
         kernels.obey(np.zeros(1))
 
 
-@pytest.mark.parametrize("shape", [(1, 3_000_000, 1), (1, 300, 10_000), (300_000, 10, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3_000_000, 1), (1, 300, 10_000), (300_000, 10, 1), (3_000, 1_000, 1)]
+)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_all_loops_in_a_helper_stop_when_told(fs, shape, dtype):
     kernels = sys.modules[f"{fs.__name__}._target"].kernels
