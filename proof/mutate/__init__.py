@@ -9,6 +9,6 @@
 (c) Each mutation has a process of its own, forked from one that has imported NumPy, SciPy and
     pytest (`runner`). Tests that are likely to notice (`order`) come first, one case of each test
     before the second of any; all other tests only if those do not notice.
-(d) What survives is printed. Some mutations change nothing that can be seen, which only a reader
-    can tell.
+(d) What survives is printed. Some mutations change no result, which only a reader can tell: these
+    are kept with the reasons in docs/mutants.md, and not judged again (`equivalent`).
 """

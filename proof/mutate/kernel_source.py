@@ -57,8 +57,10 @@ class LineMutation(NamedTuple):
     old: str
     new: str
 
-    def __str__(self):
-        return f"{self.path}:{self.line}: `{self.old.strip()}` -> `{self.new.strip() or 'pass'}`"
+    @property
+    def change(self):
+        """The line before and after."""
+        return self.old, self.new
 
 
 def _token_mutations(code):

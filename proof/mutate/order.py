@@ -2,19 +2,24 @@
 
 FORWARD = (
     "test_special_values test_same_bits test_accuracy test_columns test_axes test_halves "
-    "test_dtypes test_where test_out test_warnings test_memory_safety test_shared_row test_workers"
+    "test_dtypes test_where test_out test_warnings test_memory_safety test_shared_row test_cache "
+    "test_workers test_threads_and_interrupts"
 )
 BACKWARD = (
     "test_gradients_special_values test_gradients_accuracy test_gradients_same_bits "
     "test_gradients_arguments test_gradients_calculus test_gradients_properties "
-    "test_gradients_memory_safety"
+    "test_memory_safety test_cache test_workers test_gradients_threads_and_interrupts"
 )
 LOSSES = (
     "test_cross_entropy_special_values test_cross_entropy_accuracy test_cross_entropy_same_bits "
     "test_cross_entropy_arguments test_cross_entropy_memory test_cross_entropy_properties "
-    "test_cross_entropy_masked"
+    "test_cross_entropy_masked test_memory_safety test_workers "
+    "test_gradients_threads_and_interrupts"
 )
-STATES = "test_state test_state_same_bits test_state_accuracy test_state_machine"
+STATES = (
+    "test_state test_state_same_bits test_state_accuracy test_state_machine test_memory_safety "
+    "test_interrupts"
+)
 BACKWARD_FILES = (
     "gradients gradient_columns gradient_groups gradient_overlap gradient_strips short_gradients "
     "squares"
@@ -27,7 +32,7 @@ ORDER = {
     "_cache.py": "test_cache",
     "_coefficients.py": LOSSES,
     "_cpu_count.py": "test_workers",
-    "_cross_entropy.py": LOSSES + " test_workers",
+    "_cross_entropy.py": LOSSES,
     "_forward.py": "test_axes test_out test_signatures test_where test_weights test_workers",
     "_gradient_formulas.py": "test_numpy_path test_gradients_masked test_gradients_arguments "
     "test_gradients_special_values",
@@ -49,7 +54,8 @@ ORDER = {
     "_packing.py": "test_same_bits test_out test_halves test_dtypes test_gradients_same_bits "
     "test_cross_entropy_same_bits test_workers test_memory_use test_threads_and_interrupts",
     "_pieces.py": STATES,
-    "_reduce.py": "test_weights test_axes test_out test_where test_warnings test_dtypes",
+    "_reduce.py": "test_weights test_axes test_out test_where test_warnings test_dtypes "
+    "test_memory_use",
     "_reduce_gradient.py": "test_gradients_arguments test_gradients_special_values "
     "test_gradients_masked test_gradients_accuracy test_gradients_calculus "
     "test_gradients_same_bits",
@@ -61,19 +67,21 @@ ORDER = {
     "test_cross_entropy_special_values",
     "_weighted.py": "test_weights test_warnings",
     "_weighted_gradient.py": "test_gradients_special_values test_gradients_accuracy "
-    "test_gradients_arguments",
+    "test_gradients_arguments test_gradients_calculus",
     "_where.py": "test_where test_containers test_gradients_masked",
     "_workers.py": "test_workers test_signatures",
     "cross_entropy.pxd": LOSSES,
+    "cross_entropy_columns.pxd": LOSSES,
     "short_cross_entropy.pxd": LOSSES,
     "states.pxd": STATES,
     "shared_row.pxd": "test_shared_row test_workers",
     "halves.pxd": "test_halves test_gradients_same_bits test_cross_entropy_same_bits test_dtypes",
-    "elementary.pxd": "test_weights",
+    "elementary.pxd": "test_weights test_numpy_path",
     **{f"{name}.pxd": BACKWARD for name in BACKWARD_FILES.split()},
     "_kernels.pyx": "test_special_values test_same_bits test_axes test_gradients_arguments "
     "test_gradients_same_bits test_cross_entropy_arguments test_cross_entropy_same_bits test_state "
-    "test_halves test_warnings test_out test_containers",
+    "test_halves test_warnings test_out test_containers test_memory_safety test_workers "
+    "test_threads_and_interrupts test_gradients_threads_and_interrupts",
 }
 
 

@@ -12,10 +12,13 @@ class Mutation(NamedTuple):
     column: int
     old: str
     new: str
-    text: str  # the line that has it
+    text: str  # the lines that have it
 
-    def __str__(self):
-        return f"{self.path}:{self.line}: {self.old!r} -> {self.new!r} in `{self.text.strip()}`"
+    @property
+    def change(self):
+        """These lines before and after."""
+        behind = self.text[self.column + len(self.old) :]
+        return self.text, self.text[: self.column] + self.new + behind
 
     def apply(self, source):
         """The source with the mutation."""
@@ -63,7 +66,8 @@ class _Finder(ast.NodeVisitor):
         return sum(len(text) + 1 for text in self.lines[: line - 1]) + column
 
     def _add(self, line, column, old, new):
-        self.found.append(Mutation(self.path, line, column, old, new, self.lines[line - 1]))
+        text = "\n".join(self.lines[line - 1 : line + old.count("\n")])
+        self.found.append(Mutation(self.path, line, column, old, new, text))
 
     def _replace(self, node, new):
         self._add(node.lineno, node.col_offset, ast.get_source_segment(self.source, node), new)

@@ -1,4 +1,8 @@
-"""Run tests on a mutated tree, in a process forked from one that has its imports done."""
+"""Run tests on a mutated tree, in a process forked from one that has its imports done.
+
+(a) No more tests begin when the time is over: then nothing has been noticed.
+(b) A test that takes a minute of the processor, or waits for minutes, is one that notices.
+"""
 
 import importlib
 import os
@@ -11,7 +15,9 @@ import pytest
 
 from proof import sample
 
-CRASHED, OUT_OF_TIME = 98, 99
+CRASHED, HANGS, TIME_IS_OVER = 97, 98, 99
+
+A_TEST, WAITING = 60, 240  # seconds of the processor, and of the clock
 
 PREPARED = (
     "numpy",
@@ -34,7 +40,23 @@ def prepare():
         importlib.import_module(name)
 
 
-def _child(tree, tests, expression, environment, log):
+class _Clock:
+    """A plugin of pytest that gives all tests so many seconds, and none more than A_TEST."""
+
+    def __init__(self, seconds):
+        self.end = time.process_time() + seconds
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self):
+        used = time.process_time()
+        if used > self.end:
+            sys.stdout.flush()
+            os._exit(TIME_IS_OVER)
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + A_TEST, hard))
+
+
+def _child(tree, tests, expression, environment, log, seconds):
     os.setsid()
     os.chdir(tree)
     os.environ.update(environment)
@@ -48,24 +70,24 @@ def _child(tree, tests, expression, environment, log):
     arguments += ["--tb=line", "-k", expression, *tests]
     status = 3
     try:
-        status = int(pytest.main(arguments, [sample]))
+        status = int(pytest.main(arguments, [sample, _Clock(seconds)]))
     finally:
         sys.stdout.flush()
         os._exit(status)
 
 
 def run(tree, tests, expression, environment, log, seconds):
-    """Exit status of pytest, CRASHED, or OUT_OF_TIME after so many seconds of processor time."""
+    """Exit status of pytest, CRASHED, HANGS, or TIME_IS_OVER after so much processor time."""
     pid = os.fork()
     if pid == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
         try:
-            _child(tree, tests, expression, environment, log)
+            _child(tree, tests, expression, environment, log, seconds)
         finally:
             os._exit(3)
-    end = time.monotonic() + 20 * seconds  # the machine may have other things to do, or it waits
+    end = time.monotonic() + 5 * seconds + WAITING  # the machine may have other things to do
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -73,8 +95,8 @@ def run(tree, tests, expression, environment, log, seconds):
         if time.monotonic() > end:
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return OUT_OF_TIME
+            return HANGS
         time.sleep(0.05)
     if os.WIFSIGNALED(status):
-        return OUT_OF_TIME if os.WTERMSIG(status) == signal.SIGXCPU else CRASHED
+        return HANGS if os.WTERMSIG(status) == signal.SIGXCPU else CRASHED
     return os.WEXITSTATUS(status)
