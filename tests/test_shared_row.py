@@ -147,6 +147,14 @@ def test_a_shared_row_has_the_bits_of_one_worker(
 
 
 @DTYPES
+def test_two_long_rows_are_no_single_one(fs, name, dtype, rng, workers):
+    x = rng.standard_normal((2, 600_000)).astype(dtype)
+    function = getattr(fs, name)
+    for each, row in zip(function(x, axis=1, workers=workers), x, strict=True):
+        assert_same_bits(each, function(row))
+
+
+@DTYPES
 def test_only_unusual_rows_are_left_to_one_worker(fs, dtype, rng, workers, set_cache, monkeypatch):
     kernels = module(fs, "_target").kernels
     set_cache(1)  # otherwise softmax in place is not shared
