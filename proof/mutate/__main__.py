@@ -9,14 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import pytest
-
 from . import equivalent, kernel_source, kernel_tree, order, python_source, runner
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "src/fastsoftmax"
 # Of processor time, for the likely tests of a mutation, and for all of them.
-FIRST_SECONDS, SECONDS = 12, 400
+FIRST_SECONDS, SECONDS = 12, 120
 
 
 def copy_of_tree(directory, target):
@@ -34,7 +32,10 @@ def copy_of_tree(directory, target):
         if test.name == "targets.py":
             found = 'return importlib.import_module("fastsoftmax._cpu").runnable_targets()'
             assert found in text
-            test.write_text(text.replace(found, f'return ("{target}",)'))
+            text = text.replace(found, f'return ("{target}",)')
+            every = 'ALL = ("generic", "avx2", "avx512", "neon")'
+            assert every in text
+            test.write_text(text.replace(every, f'ALL = ("{target}",)'))
     return directory
 
 
@@ -75,55 +76,37 @@ def kernel_mutations(rng, count, only, target):
 
 
 class Judge:
-    """Runs the tests for one mutation after the other."""
+    """Runs the tests for one mutation after the other, and keeps what they noticed."""
 
     def __init__(self, tree, target):
         self.tree = tree
         self.expression = " and ".join(
             f"not {name}" for name in ("generic", "avx2", "avx512", "neon") if name != target
         )
-        self.killed, self.survivors = 0, []
+        self.verdicts = tree / "verdicts.txt"
 
-    def killer(self, environment, tests, seconds):
-        """Which of these tests fails first, or None."""
-        log = self.tree / f"log-{os.getpid()}.txt"
-        status = runner.run(self.tree, tests, self.expression, environment, str(log), seconds)
-        if status in (0, 5, runner.TIME_IS_OVER):
-            return None
-        if status == pytest.ExitCode.USAGE_ERROR:
-            raise SystemExit(log.read_text(errors="replace"))
-        return self._by_whom(log, status)
+    def report(self, mutation, killer, begun):
+        """Print and keep one verdict."""
+        name = equivalent.name(ROOT, mutation)
+        verdict = f"killed by {killer}" if killer else "survives"
+        with self.verdicts.open("a") as file:
+            file.write(f"{int(killer is not None)}{name}\n")
+        print(f"{time.monotonic() - begun:6.1f} s  {verdict}  {name}", file=self.out, flush=True)
 
-    @staticmethod
-    def _by_whom(log, status):
-        if status in (runner.CRASHED, runner.HANGS):
-            return "a crash" if status == runner.CRASHED else "a test without an end"
-        for line in log.read_text(errors="replace").splitlines()[::-1]:
-            if line.startswith(("FAILED", "ERROR")):
-                return line.split(" - ")[0].split(" ", 1)[1][:100]
-        return f"status {status}"
+    def judge(self, tasks):
+        """Judge the tasks; how many are killed, and the names of those that survive."""
+        self.out = os.fdopen(os.dup(1), "w")
+        self.verdicts.touch()
+        files = order.every(self.tree)
+        runner.run(self.tree, files, self.expression, tasks, FIRST_SECONDS, SECONDS, self.report)
+        lines = self.verdicts.read_text().split("\n")[:-1]
+        survivors = [line[1:] for line in lines if line[0] == "0"]
+        return len(lines) - len(survivors), survivors
 
-    def judge(self, mutations):
-        """Run the likely tests for every mutation a while, then all for those that are left."""
-        for seconds in (FIRST_SECONDS, SECONDS):
-            left = []
-            for mutation, begin, environment, end in mutations:
-                begun = time.monotonic()
-                begin()
-                tests = order.likely(Path(mutation.path).name)
-                if seconds == SECONDS:
-                    tests += order.others(Path(mutation.path).name, self.tree)
-                killer = self.killer(environment, tests, seconds)
-                end()
-                self.killed += killer is not None
-                if killer is None:
-                    left.append((mutation, begin, environment, end))
-                verdict = f"killed by {killer}" if killer else "is left"
-                name = equivalent.name(ROOT, mutation)
-                print(f"{time.monotonic() - begun:6.1f} s  {verdict}  {name}", flush=True)
-            mutations = left
-            print(f"{self.killed} are killed, {len(left)} are left", flush=True)
-        self.survivors = [mutation for mutation, *_ in mutations]
+
+def task(mutation, begin, environment, end):
+    """A mutation with what the runner has to know of it."""
+    return runner.Task(mutation, begin, environment, end, order.likely(Path(mutation.path).name))
 
 
 def in_file(tree, mutation):
@@ -131,12 +114,12 @@ def in_file(tree, mutation):
     file = tree / mutation.path
     source = file.read_text()
     mutated = mutation.apply(source)
-    return mutation, lambda: file.write_text(mutated), {}, lambda: file.write_text(source)
+    return task(mutation, lambda: file.write_text(mutated), {}, lambda: file.write_text(source))
 
 
 def in_kernels(number, mutation):
     """A mutation with what puts it in force in the extension that has all of them."""
-    return mutation, lambda: None, {kernel_tree.VARIABLE: str(number)}, lambda: None
+    return task(mutation, lambda: None, {kernel_tree.VARIABLE: str(number)}, lambda: None)
 
 
 def main(argv=None):
@@ -149,8 +132,7 @@ def main(argv=None):
     parser.add_argument("--target", default="avx2", help="whose kernels are compiled")
     parser.add_argument("--only", nargs="+", help="names of source files")
     options = parser.parse_args(argv)
-    runner.prepare()
-    judges, known, left_out = [], equivalent.known(ROOT), 0
+    verdicts, known, left_out = [], equivalent.known(ROOT), 0
 
     def unknown(found):
         nonlocal left_out
@@ -163,20 +145,20 @@ def main(argv=None):
             tree = copy_of_tree(Path(directory) / "python", options.target)
             rng = random.Random(options.seed)
             chosen = unknown(python_mutations(rng, options.count or 220, options.only))
-            judges.append(Judge(tree, options.target))
-            judges[-1].judge([in_file(tree, mutation) for mutation in chosen])
+            tasks = [in_file(tree, mutation) for mutation in chosen]
+            verdicts.append(Judge(tree, options.target).judge(tasks))
         if not options.python:
             tree = copy_of_tree(Path(directory) / "kernels", options.target)
             rng = random.Random(options.seed)
             count = options.count or 130  # some of them do not compile
             found = unknown(kernel_mutations(rng, count, options.only, options.target))
             numbered = kernel_tree.build(tree, options.target, dict(enumerate(found, 1)))
-            judges.append(Judge(tree, options.target))
-            judges[-1].judge([in_kernels(*each) for each in numbered.items()])
-    survivors = [mutation for judge in judges for mutation in judge.survivors]
-    for mutation in survivors:
-        print(f"survives: {equivalent.name(ROOT, mutation)}")
-    killed = sum(judge.killed for judge in judges)
+            tasks = [in_kernels(*each) for each in numbered.items()]
+            verdicts.append(Judge(tree, options.target).judge(tasks))
+    killed = sum(count for count, _ in verdicts)
+    survivors = [name for _, names in verdicts for name in names]
+    for name in survivors:
+        print(f"survives: {name}")
     total = killed + len(survivors)
     print(
         f"mutate: {total + left_out} mutations, {left_out} known to change no result, "

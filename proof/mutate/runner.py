@@ -1,7 +1,10 @@
-"""Run tests on a mutated tree, in a process forked from one that has its imports done.
+"""Run the tests for one mutation after the other.
 
-(a) No more tests begin when the time is over: then nothing has been noticed.
-(b) A test that takes a minute of the processor, or waits for minutes, is one that notices.
+(a) Collecting thirty thousand cases takes longer than most mutations live. A process does it once
+    and never imports the package; for each mutation it forks, and the fork imports it and tests.
+(b) A fork runs the likely tests for a while and then all of them, until one fails or the time is
+    over. Time is that of the processor: the machine may have other things to do.
+(c) A test that takes a minute of the processor is one that notices, and so is one that waits.
 """
 
 import importlib
@@ -10,14 +13,14 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from proof import sample
 
-CRASHED, HANGS, TIME_IS_OVER = 97, 98, 99
-
-A_TEST, WAITING = 60, 240  # seconds of the processor, and of the clock
+A_TEST, WAITING = 60, 150  # seconds of the processor, and of the clock without any of those
 
 PREPARED = (
     "numpy",
@@ -26,77 +29,127 @@ PREPARED = (
     "scipy.special",
     "mpmath",
     "ml_dtypes",
-    "pytest",
-    "_pytest.assertion.rewrite",
     "hypothesis.strategies",
     "hypothesis.extra.numpy",
     "concurrent.futures.thread",
 )
 
 
-def prepare():
-    """Import what is not tested, so that no test process has to."""
-    for name in PREPARED:
-        importlib.import_module(name)
+class Task(NamedTuple):
+    """A mutation: what puts it in force, the environment of the fork, what takes it back."""
+
+    mutation: Any
+    begin: Any
+    environment: dict[str, str]
+    end: Any
+    likely: tuple[str, ...]  # files of tests
 
 
-class _Clock:
-    """A plugin of pytest that gives all tests so many seconds, and none more than A_TEST."""
+class _Forks:
+    """A plugin of pytest that runs the collected tests for each task, and tells of each."""
 
-    def __init__(self, seconds):
-        self.end = time.process_time() + seconds
+    def __init__(self, tasks, first_seconds, seconds, report):
+        self.tasks, self.report = tasks, report
+        self.first_seconds, self.seconds = first_seconds, seconds
+        self.failed = None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logstart(self):
-        used = time.process_time()
-        if used > self.end:
-            sys.stdout.flush()
-            os._exit(TIME_IS_OVER)
-        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + A_TEST, hard))
+    def pytest_runtestloop(self, session):
+        assert "fastsoftmax" not in sys.modules, "a test imports the package when it is collected"
+        for task in self.tasks:
+            task.begin()
+            begun = time.monotonic()
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.close(read)
+                    os.write(write, self._verdict(session.items, task).encode())
+                finally:
+                    os._exit(0)
+            os.close(write)
+            killer = _wait(pid)
+            with os.fdopen(read) as pipe:
+                killer = killer or pipe.read() or "a crash"
+            task.end()
+            self.report(task.mutation, None if killer == "nothing" else killer, begun)
+        return True
 
-
-def _child(tree, tests, expression, environment, log, seconds):
-    os.setsid()
-    os.chdir(tree)
-    os.environ.update(environment)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    sys.path[:0] = [f"{tree}/src", f"{tree}/tests", str(tree)]
-    os.environ["PYTHONPATH"] = f"{tree}/src"
-    sys.argv = ["pytest"]
-    arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header"]
-    arguments += ["--tb=line", "-k", expression, *tests]
-    status = 3
-    try:
-        status = int(pytest.main(arguments, [sample, _Clock(seconds)]))
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
-
-
-def run(tree, tests, expression, environment, log, seconds):
-    """Exit status of pytest, CRASHED, HANGS, or TIME_IS_OVER after so much processor time."""
-    pid = os.fork()
-    if pid == 0:
+    def _verdict(self, items, task):
+        """In the fork: which test fails first, or nothing."""
+        os.setsid()
+        os.environ.update(task.environment)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.signal(signal.SIGXCPU, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
-        try:
-            _child(tree, tests, expression, environment, log, seconds)
-        finally:
-            os._exit(3)
-    end = time.monotonic() + 5 * seconds + WAITING  # the machine may have other things to do
+        self._run([i for i in items if i.location[0] in task.likely], self.first_seconds)
+        if self.failed is None:
+            self._run(items, self.seconds - self.first_seconds)
+        return self.failed or "nothing"
+
+    def _run(self, items, seconds):
+        end = time.process_time() + seconds
+        for item in items:
+            used = time.process_time()
+            if used > end or self.failed is not None:
+                return
+            hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+            resource.setrlimit(resource.RLIMIT_CPU, (int(used) + A_TEST, hard))
+            # No next item: nothing is left set up where another list begins.
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and self.failed is None:
+            self.failed = report.nodeid[:120]
+
+
+def _seconds_used(pid):
+    """Of the processor, by a process and the children it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _wait(pid):
+    """Wait for a fork; what is wrong with it if it has not ended by itself."""
+    used, since = 0.0, time.monotonic()
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             break
-        if time.monotonic() > end:
+        time.sleep(0.05)
+        now = _seconds_used(pid)
+        if now > used + 0.1:
+            used, since = now, time.monotonic()
+        elif time.monotonic() > since + WAITING:
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return HANGS
-        time.sleep(0.05)
+            return "a test without an end"
     if os.WIFSIGNALED(status):
-        return HANGS if os.WTERMSIG(status) == signal.SIGXCPU else CRASHED
-    return os.WEXITSTATUS(status)
+        return "a test without an end" if os.WTERMSIG(status) == signal.SIGXCPU else "a crash"
+    return None
+
+
+def run(tree, files, expression, tasks, first_seconds, seconds, report):
+    """Judge all tasks in a process of their own; `report` is called there for each of them."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        if os.waitpid(pid, 0)[1]:
+            raise SystemExit((tree / "log.txt").read_text()[-3000:])
+        return
+    status = 1
+    try:
+        for name in PREPARED:
+            importlib.import_module(name)
+        os.chdir(tree)
+        log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.path[:0] = [f"{tree}/src", f"{tree}/tests", str(tree)]
+        os.environ["PYTHONPATH"] = f"{tree}/src"
+        arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:run-parallel"]
+        arguments += ["--capture=sys", "--tb=line", "-k", expression, *files]
+        forks = _Forks(tasks, first_seconds, seconds, report)
+        status = int(pytest.main(arguments, [sample, forks]))
+    finally:
+        os._exit(status)
