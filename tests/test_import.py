@@ -114,3 +114,10 @@ for x in (np.ones(3), np.ones(3, "g"), np.ones(3, "D"), np.ones(3, "e"), np.ones
 print(fastsoftmax.logsumexp(np.ones(3), b=[1, 0, -1]))
 """
     assert _output(code) == "-inf"
+
+
+def test_the_package_is_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "fastsoftmax", "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout.startswith("usage: python -m fastsoftmax")

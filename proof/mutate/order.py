@@ -26,7 +26,7 @@ BACKWARD_FILES = (
 )
 
 ORDER = {
-    "__main__.py": "test_command_line",
+    "__main__.py": "test_import",
     "_arguments.py": "test_axes test_out test_where test_dtypes test_containers test_weights "
     "test_cross_entropy_arguments test_gradients_arguments test_differences_from_scipy",
     "_cache.py": "test_cache",
