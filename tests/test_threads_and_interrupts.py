@@ -28,7 +28,7 @@ def test_many_threads_at_once_give_the_bits_of_one(fs, name, dtype, rng):
                 assert_same_bits(result, single)
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """What the signal's handler raises."""
 
 
