@@ -157,6 +157,21 @@ def test_wider_dtypes_follow_the_formula(fs, name, kind, rng):
     np.testing.assert_allclose(result.astype(np.clongdouble), expected, rtol=rtol, atol=rtol)
 
 
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128])
+def test_a_complex_sign_divides(fs, kind, rng):
+    """With it the logarithm is that of the sum, and its gradient softmax."""
+    a, t = (rng.standard_normal((2, 3, 5)) + 1j * rng.standard_normal((2, 3, 5))).astype(kind)
+    lse, sign = fs.logsumexp(a, axis=1, return_sign=True)
+    probabilities = fs.softmax(a, axis=1)
+    options = {"axis": 1, "sign": sign}
+    near = {"rtol": 20 * float(np.finfo(kind).eps), "atol": 20 * float(np.finfo(kind).eps)}
+    ones = np.ones(3, kind)
+    np.testing.assert_allclose(fs.logsumexp_vjp(ones, a, lse, **options), probabilities, **near)
+    np.testing.assert_allclose(
+        fs.logsumexp_jvp(t, a, lse, **options), (probabilities * t).sum(axis=1), **near
+    )
+
+
 @NAMES
 def test_lists_and_scalars_are_arrays(fs, name, rng):
     arrays = backward.arguments(name, rng, (3, 7), np.float64, 1)
