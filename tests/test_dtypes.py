@@ -63,6 +63,14 @@ def test_dtype_may_be_spelled_as_numpy_spells_it(fs, name, spelling):
     assert result.dtype == np.float32
 
 
+@pytest.mark.parametrize("spelling", ["float16", "f2", np.float16, "half"])
+def test_a_narrower_dtype_may_be_spelled_so_too(fs, name, spelling):
+    for options in ({}, {"b": np.ones((2, 3))}):
+        if name == "logsumexp" or not options:
+            result = getattr(fs, name)(np.zeros((2, 3)), axis=-1, dtype=spelling, **options)
+            assert result.dtype == np.float16
+
+
 def test_dtype_of_a_list(fs, name):
     assert getattr(fs, name)([1, 2, 3], dtype=np.float32).dtype == np.float32
 
