@@ -121,6 +121,16 @@ def test_gradients_have_the_bits_of_one_worker(fs, product, dtype, workers, rng,
     assert shared
 
 
+@pytest.mark.parametrize("product", backward.FULL_TO_FULL)
+def test_masked_gradients_have_the_bits_of_one_worker(fs, product, dtype, rng, shared):
+    arrays = backward.arguments(product, rng, SHAPE, dtype, 1)
+    arrays[0] = np.ma.array(arrays[0], mask=rng.random(SHAPE) < 0.2)
+    function = getattr(fs, product)
+    one = function(*arrays, axis=1, workers=1)
+    assert_same(np.asarray(function(*arrays, axis=1, workers=3)), np.asarray(one))
+    assert shared
+
+
 @pytest.mark.parametrize("product", backward.ALL)
 def test_gradients_of_one_long_slice_have_the_bits_of_one_worker(fs, product, dtype, rng, shared):
     arrays = backward.arguments(product, rng, (400_000,), dtype, 0)

@@ -49,7 +49,7 @@ ORDER = {
     "test_cross_entropy_same_bits test_signatures test_workers",
     "_normalize.py": "test_axes test_out test_where test_warnings test_containers test_numpy_path",
     "_normalize_gradient.py": "test_gradients_masked test_gradients_arguments "
-    "test_gradients_special_values",
+    "test_gradients_special_values test_workers",
     "_numpy_path.py": "test_numpy_path test_weights test_where test_warnings",
     "_packing.py": "test_same_bits test_out test_halves test_dtypes test_gradients_same_bits "
     "test_cross_entropy_same_bits test_workers test_memory_use test_threads_and_interrupts",
@@ -58,7 +58,7 @@ ORDER = {
     "test_memory_use",
     "_reduce_gradient.py": "test_gradients_arguments test_gradients_special_values "
     "test_gradients_masked test_gradients_accuracy test_gradients_calculus "
-    "test_gradients_same_bits",
+    "test_gradients_same_bits test_workers",
     "_shared_row.py": "test_shared_row test_workers",
     "_sharing.py": "test_workers test_threads_and_interrupts test_shared_row",
     "_state.py": STATES,
