@@ -176,6 +176,16 @@ def test_an_exponential_below_float64_keeps_its_digits_for_its_weight(fs, target
     assert error.max() <= _limit(np.dtype(float), target)
 
 
+@pytest.mark.parametrize("level", [709.5, 1_000.0, 1_400.0])
+def test_an_exponential_above_float64_counts_with_a_small_tangent(fs, target, level):
+    """Times 2^-1000 it is a number, and times 0 nothing."""
+    t, a, lse = np.full((1, 3), 2.0**-1_000), np.full((1, 3), level), np.array([0.0])
+    exact, scale = reference_backward.logsumexp_jvp(t, a, lse)
+    error = reference.ulp_error(fs.logsumexp_jvp(t, a, lse, axis=-1), exact, np.float64, scale)
+    assert error.max() <= _limit(np.dtype(float), target)
+    assert fs.logsumexp_jvp(0 * t, a, lse, axis=-1) == 0
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_sums_beyond_the_range_of_the_dtype_do_not_spoil_results_within_it(fs, target, kind):
     """The sum of g*y, or of g, overflows; nothing that is asked for does."""

@@ -269,6 +269,16 @@ def test_a_nan_beside_weights_or_signs_is_the_canonical_one(fs, dtype):
                         assert (bits(product)[np.isnan(product)] == bits(nan)).all(), (g, a, b)
 
 
+@pytest.mark.parametrize("name", backward.FULL_TO_FULL)
+@pytest.mark.parametrize("kind", [np.longdouble, np.complex128])
+def test_a_nan_that_is_made_where_no_kernel_computes_is_told(fs, name, kind):
+    """But not one that came in."""
+    point = np.full(2, 0.5 if name.startswith("softmax") else np.log(0.5), kind)
+    with pytest.warns(RuntimeWarning, match="invalid value"):
+        assert np.isnan(getattr(fs, name)(np.array([INF, -INF], kind), point)).all()
+    assert np.isnan(getattr(fs, name)(np.array([NAN, 1], kind), point)).all()
+
+
 def test_infinities_that_meet_in_a_sum_over_the_axes_of_b_are_told(fs, dtype):
     """But not a nan that came in."""
     a, lse, b = np.zeros(1, dtype), np.array(0, dtype), np.array([1, -1], dtype)
