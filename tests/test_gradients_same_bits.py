@@ -233,3 +233,14 @@ def test_targets_with_fused_multiply_add_agree(name, dtype, rng):
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             assert_same_bits(second, first)
+
+
+@pytest.mark.parametrize("n", [119, 127, 128, 1_031, 2_047])
+@pytest.mark.parametrize("product", backward.FULL_TO_FULL)
+def test_bundled_columns_of_any_length_have_the_bits_of_rows(fs, product, dtype, n, rng):
+    """One row less than fills a vector is the last of them."""
+    for inner in (2, 3, 5):
+        arrays = backward.arguments(product, rng, (3, n, inner), dtype, 1)
+        rows = [np.moveaxis(a, 1, 2).copy() for a in arrays]
+        expected = getattr(fs, product)(*rows, axis=2)
+        assert_same_bits(getattr(fs, product)(*arrays, axis=1), np.moveaxis(expected, 2, 1))
