@@ -3,6 +3,7 @@
 import functools
 
 import families
+import mpmath
 import numpy as np
 import pytest
 import reference
@@ -117,3 +118,13 @@ def test_half_precision_sums_keep_more_than_half_precision(fs):
         p = fs.softmax(np.zeros((n, 2), np.float16), axis=0)
         np.testing.assert_array_equal(p, np.float16(1 / n))
         assert p.dtype == np.float16
+
+
+def test_blocks_far_below_the_largest_element_count(fs):
+    """Each has nothing but terms below the smallest subnormal number, and their sum is above it."""
+    x = np.full(100_000, -745.0)
+    x[0] = 0.0
+    expected = -float(mpmath.mpf(99_999) * mpmath.exp(-745))
+    for array, axis in ((x, 0), (np.array([x, x]), 1), (np.array([x] * 3).T.copy(), 0)):
+        largest = np.take(fs.log_softmax(array, axis=axis), 0, axis=axis)
+        assert (np.abs(largest - expected) <= 5e-324).all()

@@ -170,6 +170,18 @@ def test_a_nan_among_what_a_gradient_is_taken_at_comes_back_canonical(fs, name, 
             assert (bits(result)[nans] == canonical).all()
 
 
+def test_exponentials_beyond_the_range(fs):
+    """Beside one that is infinite others are what they are, and a small g brings one back."""
+    a = np.array([1_000, 0, 2_000, -INF, -3_000])
+    np.testing.assert_allclose(fs.logsumexp_vjp(1.0, a, 0.0), [INF, 1, INF, 0, 0])
+    np.testing.assert_allclose(fs.logsumexp_vjp(-1.0, a, 0.0), [-INF, -1, -INF, 0, 0])
+    small = fs.logsumexp_vjp(1e-300, a, 0.0)
+    np.testing.assert_allclose(small, [1.970071114017047e134, 1e-300, INF, 0, 0], rtol=1e-15)
+    assert (fs.logsumexp_vjp(0.0, a[:2] - 250, 0.0) == 0).all()
+    single = fs.logsumexp_vjp(np.float32(1), np.array([110, 0, 50], np.float32), np.float32(0))
+    np.testing.assert_allclose(single, [INF, 1, 5.184705528587072e21], rtol=2e-7)
+
+
 def test_a_removed_element_has_no_gradient_whatever_it_holds(fs, dtype):
     """As forward, a weight of 0 takes the element out."""
     b = np.array([1, 0, 1], dtype)

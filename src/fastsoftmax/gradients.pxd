@@ -13,7 +13,7 @@
     such a row is searched before and after.
 """
 
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, frexp, ldexp
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
 from fastsoftmax.simd cimport (
@@ -371,6 +371,39 @@ cdef inline real share_exponent(real unused, double sum, bint huge, Exponentials
     return <real>sum
 
 
+cdef inline int write_large_gradient(
+    real g, stored[real] values, real lse, stored[real] out, Py_ssize_t n
+) except -1 nogil:
+    """g * exp(a - lse) of a row with an exponential that may be beyond the range, alone or with the bias of the others.
+
+    Number by number, for `logsumexp` returns no lse so far below a.
+    """
+    cdef Exponentials one
+    cdef vec[real] terms, lost
+    cdef real x
+    cdef double product
+    cdef double mantissa = g
+    cdef int power = 0
+    cdef Py_ssize_t i
+    if is_finite(g):
+        mantissa = frexp(g, &power)
+    for i in range(n):
+        if i > 0 and i % SIGNAL_PERIOD == 0:
+            hear_signals()
+        x = number_at(values + i)
+        if x - lse > 5000:
+            product = INFINITY * mantissa
+        elif x - lse < -5000:
+            product = 0.0 * mantissa
+        else:
+            one = exponentials_of(x, lse)
+            terms = terms_of(LOGSUMEXP_VJP, broadcast(x), one, &lost)
+            terms = with_unit(terms, lost, broadcast(<real>one.unit_high), broadcast(<real>one.unit_low))
+            product = ldexp(first_lane(terms) * mantissa, <int>one.exponent + power)
+        set_number(out + i, <real>product)
+    return 0
+
+
 cdef inline int gradient_row(
     Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out, Py_ssize_t n, bint* made_nan
 ) except -1 nogil:
@@ -384,6 +417,7 @@ cdef inline int gradient_row(
     cdef bint has_nan = False
     cdef bint had_nan = False
     cdef bint huge = False
+    cdef bint large = False
     row.lse = row.largest = row.exponent = row.unit_high = row.unit_low = 0.0
     row.halved = False
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
@@ -395,6 +429,7 @@ cdef inline int gradient_row(
         find_maximum(values, n, &largest)
         row = exponentials_of(largest, <real>0)
     if gradient == LOGSUMEXP_VJP:
+        large = row.exponent > 0
         remove_bias(&row)
         sum = number_at(g)
         if is_finite(sum) and not -small_factor(<real>0) < sum < small_factor(<real>0):
@@ -426,7 +461,9 @@ cdef inline int gradient_row(
             find_nan(values, n, &had_nan)
         if (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]:
             had_nan = True
-    if gradient == LOGSUMEXP_JVP:
+    if large:
+        out_of_line(write_large_gradient[real], number_at(g), values, lse[0], out, n)
+    elif gradient == LOGSUMEXP_JVP:
         set_number(out, sum + sum if row.halved else sum)
     else:
         write_gradient_row(gradient, g, values, out, n, row, sum)

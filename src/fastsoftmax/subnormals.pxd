@@ -20,7 +20,9 @@ from fastsoftmax.simd cimport (
     add_bits, any_at_least, broadcast, fma, from_bits, has_fma, load, maximum, reduce_add, reduce_max, select_equal,
     select_less, store, vec,
 )
-from fastsoftmax.sums cimport BLOCK, add_scaled, block_scale_maximum, maximum_term, power_of_two, scale_of_number
+from fastsoftmax.sums cimport (
+    BLOCK, add_scaled, block_scale_maximum, maximum_term, power_of_two, scale_of_number, scale_sum,
+)
 from fastsoftmax.vector_math cimport (
     add_pair, exponential, exponential_parts, first_lane, lowest, magic_of, real, scale_of, shift_limit, total_widely,
 )
@@ -147,6 +149,7 @@ cdef inline void merge_carefully(CarefulSum* row, CarefulSum other) noexcept nog
     """Merge two careful sums; the smaller of two different maxima joins the rest."""
     cdef CarefulSum smaller = other
     cdef vec[double] high, low
+    cdef double sum_high, sum_low
     if row.top == other.top:
         row.ties += other.ties
         add_scaled(&row.rest_high, &row.rest_low, 1.0, other.rest_high, other.rest_low, 1.0)
@@ -156,10 +159,10 @@ cdef inline void merge_carefully(CarefulSum* row, CarefulSum other) noexcept nog
         row[0] = other
     end_careful_sum(&smaller)
     whole_sum(&smaller, &high, &low)
-    add_scaled(
-        &row.rest_high, &row.rest_low, 1.0, first_lane(high), first_lane(low),
-        power_of_two(scale_of_number(smaller.top) - scale_of_number(row.top)),
-    )
+    sum_high = first_lane(high)
+    sum_low = first_lane(low)
+    scale_sum(&sum_high, &sum_low, scale_of_number(smaller.top) - scale_of_number(row.top))
+    add_scaled(&row.rest_high, &row.rest_low, 1.0, sum_high, sum_low, 1.0)
 
 
 cdef inline void add_carefully(CarefulSum* row, const real* x, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:

@@ -58,6 +58,13 @@ cdef inline void add_scaled(
     high[0] = s
 
 
+cdef inline void scale_sum(double* high, double* low, double exponent) noexcept nogil:
+    """(high, low) *= 2^exponent, at most 0, in two steps: sums of biased terms have room where 2^exponent itself has none."""
+    cdef double half = <double><long long>(0.5 * exponent)
+    high[0] = high[0] * power_of_two(half) * power_of_two(exponent - half)
+    low[0] = low[0] * power_of_two(half) * power_of_two(exponent - half)
+
+
 cdef inline double scale_of_number(real largest) noexcept nogil:
     """K of a single number."""
     return first_lane(scale_of(broadcast(largest)))
@@ -161,7 +168,6 @@ cdef inline void merge_beside_maximum(real unused, TermsBesideMaximum* state, Te
     """Merge two states; the smaller of two different maxima joins the rest."""
     cdef TermsBesideMaximum smaller
     cdef vec[double] term, same
-    cdef double scale
     if state.largest == other.largest:
         state.ties += other.ties
         add_scaled(&state.high, &state.low, 1.0, other.high, other.low, 1.0)
@@ -174,8 +180,10 @@ cdef inline void merge_beside_maximum(real unused, TermsBesideMaximum* state, Te
     if smaller.ties != 0.0:
         maximum_term(broadcast(<real>smaller.largest), &term, &same)
         add_scaled(&smaller.high, &smaller.low, 1.0, smaller.ties * first_lane(term), 0.0, 1.0)
-    scale = power_of_two(scale_of_number(<real>smaller.largest) - scale_of_number(<real>state.largest))
-    add_scaled(&state.high, &state.low, 1.0, smaller.high, smaller.low, scale)
+    scale_sum(
+        &smaller.high, &smaller.low, scale_of_number(<real>smaller.largest) - scale_of_number(<real>state.largest)
+    )
+    add_scaled(&state.high, &state.low, 1.0, smaller.high, smaller.low, 1.0)
 
 
 cdef inline double least_ratio(real unused) noexcept nogil:
