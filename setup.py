@@ -79,6 +79,9 @@ INSTRUMENTS = {
         ),
         ("-fsanitize=address,undefined",),
     ),
+    # Two threads at one place, without order between them. At -O1, the vocabulary's functions are
+    # still inline.
+    "threads": Instrument(("-O1", "-g1", "-fsanitize=thread"), ("-fsanitize=thread",)),
     # Counters beside the code, reported by gcov for the lines of the Cython sources. Functions are
     # not inlined before that, and every thread's count counts.
     "trace": Instrument(

@@ -3,7 +3,7 @@
 (a) `failing_malloc.c`, preloaded, fails the k-th allocation of a call, or all from the k-th on, for
     k = 1, 2, ... until the call makes no more than k; of many, some are left out. The call ends in
     a MemoryError, or with the right result where what asked can do without; inputs are as they
-    were, and the next call is right.
+    were, and `out` as well but for the paths of `_may_touch`; and the next call is right.
 (b) All of that is repeated, and the memory from the C library does not grow, nor do reference
     counts. Objects that the interpreter keeps for later are a matter for `proof.leaks`.
 (c) What fails is memory that the kernels ask for and memory that NumPy asks for: scratch and the
@@ -101,6 +101,16 @@ def _arrays(fs, shape, axis, dtype, hard):
     }
 
 
+def _may_touch(operation, shape, axis, dtype, workers, how):
+    """Whether a kernel asks for memory again when it has written results of other slices."""
+    return (
+        workers > 1
+        or (dtype == "f2" and axis == 0)  # columns of halves in chunks
+        or (operation.text == "softmax(x)" and how == "in place")  # rows with subnormal results
+        or (operation.text == "logsumexp_vjp(s, x, r)" and len(shape) == 3)
+    )
+
+
 class Sweep:
     """All failures of all calls."""
 
@@ -122,6 +132,7 @@ class Sweep:
     def case(self, operation, shape, axis, dtype, workers, how):
         """One operation on arrays of one kind; `how` is plain, strided, hard, or in place."""
         fs = self.fs
+        self.may_touch = self.all_objects or _may_touch(operation, shape, axis, dtype, workers, how)
         arrays = _arrays(fs, shape, axis, dtype, how in ("hard", "in place"))
         arrays = {letter: arrays[letter] for letter in operation.letters}
         if how == "strided":
@@ -200,7 +211,9 @@ class Sweep:
         for letter, content in before.items():
             if letter != over:
                 assert arrays[letter].tobytes() == content, f"{letter} was changed"
-        self.counts["out touched"] += [each.tobytes() for each in outs] != untouched
+        touched = [each.tobytes() for each in outs] != untouched
+        assert not touched or self.may_touch, "`out` was written in part"
+        self.counts["out touched"] += touched
         return True
 
 

@@ -204,7 +204,8 @@ def cross_entropy(
     elif with_grad:
         grad = allocate_like(array, dtype)
 
-    losses = np.empty(rows, compute) if reduction == "none" else None
+    # The memory of the loss comes before the gradient is written, however little it is.
+    losses = np.empty(rows if reduction == "none" else (), compute)
     with np.errstate(all="ignore"):
         coefficients: OfLabels | OfProbabilities
         if are_labels:
@@ -215,14 +216,13 @@ def cross_entropy(
             _classes_last(array, class_axis),
             coefficients,
             compute,
-            None if losses is None else losses.reshape(-1),
+            losses.reshape(-1) if reduction == "none" else None,
             None if grad is None else _classes_last(grad, class_axis),
             workers,
         )
-        if losses is not None:
-            loss = losses[()]
-        else:
-            loss = compute.type(total if coefficients.normalizer != 0 else np.nan)
+        if reduction != "none":
+            losses[()] = total if coefficients.normalizer != 0 else np.nan
+        loss = losses[()]
     if invalid and coefficients.normalizer != 0:
         report_invalid()
 

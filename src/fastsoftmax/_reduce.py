@@ -3,6 +3,8 @@
 (a) Inside, results keep the reduced axes with length 1; the asked shape is a view of that.
 (b) The sign is an output of the kernel beside the value, because -inf in the dtype of `out` may be
     an overflow.
+(c) With weights, a mask or a sign, NumPy's temporaries are made for box after box. Results go into
+    arrays of their own then, and into `out` at the end: an error leaves it as it was.
 """
 
 from __future__ import annotations
@@ -107,7 +109,9 @@ def reduce(
     if out is None:
         results = [np.empty(kept, each) for each in dtypes]
     else:
-        results = [each.reshape(kept) for each in settle_outs(out, shape, dtypes)]
+        given_outs = [each.reshape(kept) for each in settle_outs(out, shape, dtypes)]
+        apart = weights is not None or inside is not None or return_sign
+        results = [np.empty_like(each) for each in given_outs] if apart else given_outs
 
     compute = compute_dtype(result_dtype)
     if array.size == 0:
@@ -130,9 +134,12 @@ def reduce(
             through=rounding_dtype(dtype, result_dtype, compute),
             rows=weights is not None,
             consumed=inside is not None,
-            fresh=out is None,
+            fresh=out is None or apart,
             workers=workers,
         )
+    if out is not None and apart:
+        for each, result in zip(given_outs, results, strict=True):
+            np.copyto(each, result)
     if invalid:
         report_invalid()
 

@@ -237,7 +237,9 @@ def logsumexp_jvp(
     if out is None:
         result = np.empty(call.kept, call.dtype)
     else:
-        result = settle_out(out, call.shape, call.dtype).reshape(call.kept)
+        given = settle_out(out, call.shape, call.dtype).reshape(call.kept)
+        # Errors, where memory does not suffice for the next box, leave `out` as it was.
+        result = np.empty_like(given)
 
     compute = compute_dtype(call.dtype)
     tangents = (call.vector, call.a)
@@ -255,7 +257,7 @@ def logsumexp_jvp(
             call.axes,
             _FLOAT64,
             leading=1,
-            fresh=out is None,
+            fresh=True,
             workers=workers,
         )
     else:
@@ -268,13 +270,15 @@ def logsumexp_jvp(
             _FLOAT64,
             consumed=True,
             leading=1,
-            fresh=out is None,
+            fresh=True,
             workers=workers,
         )
     if call.sign is not None:
         with np.errstate(all="ignore"):
             np.multiply(result, call.sign, out=result, casting="unsafe")
             result[np.isnan(result)] = np.nan  # that of the sign, or one the processor made
+    if out is not None:
+        np.copyto(given, result)
     if invalid:
         report_invalid()
     return out if out is not None else result.reshape(call.shape)[()]

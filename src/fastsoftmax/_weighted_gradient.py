@@ -6,6 +6,7 @@
 (c) The kernels know nothing of the weights, so whether a nan was made is found out here.
 (d) What the kernel is given is small where the result may be: below the smallest normal number it
     would round before the weight does. Rows that have room for it go through it larger.
+(e) A result is made in the scratch that a is, and copied to `out` when nothing can fail any more.
 """
 
 from __future__ import annotations
@@ -55,18 +56,22 @@ def _room(vector: Array, a: Array, b: Array, lse: Array) -> Array:
 
 def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     """Write g * b * exp(a - lse). Overwrites a, which `out` may be."""
+    result = a
     removed = _remove(a, b)
     came = _came(a, b)
     room = _room(abs(g), a, b, lse)
-    kernels.logsumexp_vjp(g * room, a, lse, out)
-    np.multiply(out, b, out=out)
-    np.multiply(out, 1 / room[:, None], out=out)
-    np.copyto(out, 0, where=removed)
-    totals = out.sum(axis=1)
+    kernels.logsumexp_vjp(g * room, a, lse, result)
+    np.multiply(result, b, out=result)
+    np.multiply(result, 1 / room[:, None], out=result)
+    np.copyto(result, 0, where=removed)
+    totals = result.sum(axis=1)
     if np.isnan(totals).any():
         # A product's nan has the sign of an operand, or the one that the processor prefers.
-        np.copyto(out, np.nan, where=np.isnan(out))
-    return _made_nan(totals, came, g, lse)
+        np.copyto(result, np.nan, where=np.isnan(result))
+    made = _made_nan(totals, came, g, lse)
+    if out is not result:
+        np.copyto(out, result)
+    return made
 
 
 def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:

@@ -6,6 +6,8 @@
     from zeros instead and its results are overwritten.
 (c) A block is at most a box, but for a single slice that is longer. So that Ctrl-C is heard, such a
     one is gone through piece by piece.
+(d) A box is at hand before its results are written: what is needed afterwards is allocated first,
+    so that where memory does not suffice, `out` is as it was.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from ._packing import Kernel
 
 
+_NOTHING = np.array(-np.inf)
+_ZERO = np.array(0.0)
+
+
 def _pieces(block: Array) -> Iterator[slice]:
     """Cut the slices of a block; Ctrl-C is heard in between."""
     outer, n, inner = block.shape
@@ -34,31 +40,45 @@ def _pieces(block: Array) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def _overwrite(block: Array, value: float, inside: Mask) -> None:
-    """Overwrite what is outside."""
-    for piece in _pieces(block):
-        np.copyto(block[:, piece], value, where=~inside[:, piece])
+class _Outside:
+    """What is outside of a block."""
+
+    def __init__(self, inside: Mask) -> None:
+        self._inside = inside
+        self._outside = ~inside if inside.size <= LARGE_BOX else None
+
+    def overwrite(self, block: Array, value: Array) -> None:
+        """Overwrite it by a number."""
+        if self._outside is not None:
+            np.copyto(block, value, where=self._outside, casting="unsafe")
+            return
+        for piece in _pieces(block):
+            outside = ~self._inside[:, piece]
+            np.copyto(block[:, piece], value, where=outside, casting="unsafe")
 
 
-def _leave_out(x: Array, inside: Mask) -> Mask:
+def _leave_out(x: Array, inside: Mask, outside: _Outside) -> Mask:
     """Overwrite what is outside in x; return which slices (outer, 1, inner) are left empty."""
-    _overwrite(x, -np.inf, inside)
+    outside.overwrite(x, _NOTHING)
     empty: Mask = np.ones((x.shape[0], 1, x.shape[2]), np.bool_)
     for piece in _pieces(x):
         empty &= ~np.logical_or.reduce(inside[:, piece], axis=1, keepdims=True)
     if empty.any():
         for piece in _pieces(x):
-            np.copyto(x[:, piece], 0, where=empty)
+            np.copyto(x[:, piece], _ZERO, where=empty, casting="unsafe")
     return empty
 
 
 def masked(kernel: Kernel, fill: float) -> Kernel:
     """The kernel (x, out) as a kernel (x, inside, out), which overwrites x; `fill` outside."""
 
+    value = np.array(fill)
+
     def masked_kernel(x: Array, inside: Mask, out: Array) -> bool:
-        _leave_out(x, inside)
+        outside = _Outside(inside)
+        _leave_out(x, inside, outside)
         invalid = kernel(x, out)
-        _overwrite(out, fill, inside)
+        outside.overwrite(out, value)
         return invalid
 
     return masked_kernel
@@ -68,9 +88,9 @@ def masked_reduction(kernel: Kernel) -> Kernel:
     """The same for out of shape (outer, inner); empty slices give -inf."""
 
     def masked_kernel(x: Array, inside: Mask, out: Array) -> bool:
-        empty = _leave_out(x, inside)
+        empty = _leave_out(x, inside, _Outside(inside))[:, 0, :]
         invalid = kernel(x, out)
-        np.copyto(out, -np.inf, where=empty[:, 0, :])
+        np.copyto(out, _NOTHING, where=empty, casting="unsafe")
         return invalid
 
     return masked_kernel
@@ -83,11 +103,14 @@ def masked_product(kernel: Kernel, fill: float) -> Kernel:
     nothing and the product is 0.
     """
 
+    value = np.array(fill)
+
     def masked_kernel(g: Array, y: Array, inside: Mask, out: Array) -> bool:
-        _overwrite(g, 0, inside)
-        _overwrite(y, fill, inside)
+        outside = _Outside(inside)
+        outside.overwrite(g, _ZERO)
+        outside.overwrite(y, value)
         invalid = kernel(g, y, out)
-        _overwrite(out, 0, inside)
+        outside.overwrite(out, _ZERO)
         return invalid
 
     return masked_kernel
