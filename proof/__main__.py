@@ -47,6 +47,8 @@ PROOFS = (
     Proof("guard_pages", ("proof.guard_pages",), None),  # the tests do a part of it
     Proof("sanitizers", ("proof.sanitizers",), None),
     Proof("valgrind", ("proof.valgrind",), None),
+    Proof("threads", ("proof.threads",), None),
+    Proof("races", ("proof.races",), None),
     both("processors"),
     both("same_bits"),
     both("errstate"),

@@ -28,21 +28,12 @@ from pathlib import Path
 import coverage
 import targets
 
-from . import sample
+from . import instrumented, sample
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path("src/fastsoftmax")
 # They run other libraries, or programs of their own, and no line that others do not.
 LEFT_OUT = ("test_benchmark_grid", "test_examples", "test_scipys_own_tests")
-BUILD = """
-import sys
-sys.path.insert(0, ".")
-import setup as s
-from setuptools import setup
-s.TARGETS = {name: s.TARGETS[name] for name in sys.argv[1:]}
-setup(ext_modules=s.extensions(), cmdclass={"build_ext": s.BuildKernels},
-      script_args=["build_ext", "--inplace"])
-"""
 
 
 def copy_tree(tree):
@@ -52,8 +43,7 @@ def copy_tree(tree):
 
 
 def build(tree, chosen):
-    environment = {**os.environ, "FASTSOFTMAX_INSTRUMENT": "trace"}
-    subprocess.run([sys.executable, "-c", BUILD, *chosen], cwd=tree, env=environment, check=True)
+    instrumented.build("trace", chosen, ["build_ext", "--inplace"], tree)
 
 
 def run_tests(tree, chosen, tests, cases):

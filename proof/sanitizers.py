@@ -14,10 +14,12 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-BUILD = ROOT / "build" / "sanitize"
+import targets
+
+from . import instrumented, sample
+from .instrumented import ROOT, runtime
+
 LEFT_OUT = (
     "tests/test_memory_safety.py",  # the sanitizer catches the signal that kills the process
     "tests/test_out_of_memory.py",  # it has the allocator
@@ -33,52 +35,49 @@ QUICK = ("tests/test_special_values.py", "tests/test_halves.py", "tests/test_col
 LENGTHS = ("1", "3", "8", "17", "33", "65", "130", "1023", "1025", "2049")
 
 
-def runtime(name):
-    """The path of a library of the compiler."""
-    compiler = os.environ.get("CC", "gcc").split()[0]
-    found = subprocess.run(
-        [compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True
-    )
-    return found.stdout.strip()
-
-
 def main():
     parser = argparse.ArgumentParser(prog="python -m proof.sanitizers", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="some of the tests")
     parser.add_argument("--built", action="store_true", help="use the build that is there")
-    parser.add_argument("--target", nargs="+", default=["avx512", "avx2", "generic", "neon"])
+    parser.add_argument("--target", nargs="+", choices=targets.ALL, default=targets.runnable())
+    parser.add_argument("--cases", type=int, help="of each test; all of them by default")
     parser.add_argument("arguments", nargs="*", help="tests, and options of pytest, after --")
     options = parser.parse_args()
     begin = time.monotonic()
-    if not options.built:
-        subprocess.run(
-            [sys.executable, "setup.py", "-q", "build", "--build-base", str(BUILD)],
-            cwd=ROOT,
-            env=os.environ | {"FASTSOFTMAX_INSTRUMENT": "sanitize"},
-            check=True,
-        )
+    if options.built:
+        library = instrumented.built("sanitize")
+    else:
+        library = instrumented.build_apart("sanitize", options.target)
         print(f"built in {time.monotonic() - begin:.0f} s", flush=True)
-    (library,) = BUILD.glob("lib.*")
     environment = os.environ | {
         "PYTHONPATH": str(library),
         "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libstdc++.so')}",
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
+        targets.VARIABLE: options.target[0],  # others may not be built
     }
     tests = options.arguments or (QUICK if options.quick else ["tests"])
     ignored = [f"--ignore={name}" for name in LEFT_OUT]
     failed = False
     for target in options.target:
         heap = ["-m", "proof.heap", "--target", target, "--lengths", *LENGTHS]
-        if not list(library.glob(f"fastsoftmax/_kernels_{target}.*")):
-            continue
         done = subprocess.run([sys.executable, *heap], cwd=ROOT, env=environment, check=False)
         failed |= done.returncode != 0
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *ignored]
+    if options.cases:
+        environment[sample.VARIABLE] = str(options.cases)
+        command += ["-p", "proof.sample"]
     command += ["-k", " or ".join(options.target), *tests]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-    failed |= done.returncode != 0
-    print(f"sanitizers: {'FAILED' if failed else 'no fault'}, {time.monotonic() - begin:.0f} s")
+    child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    last = ""
+    for line in child.stdout:
+        print(line, end="", flush=True)
+        last = line.strip() or last
+    failed |= child.wait() != 0
+    print(
+        f"sanitizers: {', '.join(options.target)}; {last.split(' in ')[0]}; "
+        f"{'FAILED' if failed else 'no fault'}, {time.monotonic() - begin:.0f} s"
+    )
     sys.exit(failed)
 
 
