@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one case of each test")
     parser.add_argument("--cases", type=int, help="how many cases of each test; all by default")
     parser.add_argument("--target", nargs="+", choices=targets.ALL, default=targets.runnable())
-    parser.add_argument("tests", nargs="*", default=["tests"])
+    parser.add_argument("--tests", nargs="+", default=["tests"])
     options = parser.parse_args()
     cases = 1 if options.quick else options.cases
     begin, held, figures = time.monotonic(), True, []
@@ -93,10 +93,16 @@ def main():
         held &= passed
         figures.append(f"once: {text}")
     crowd = ["-m", "proof.crowd", "--target", *options.target]
+    if options.quick:
+        crowd += ["--share", "0.05"]
     done = subprocess.run([sys.executable, *crowd], cwd=ROOT, check=False)
     held &= done.returncode == 0
     ignored = [f"--ignore={name}" for name in LEFT_OUT]
-    parallel = [f"--parallel-threads={THREADS}", "-o", "thread_unsafe_functions=" + "\n".join(ALONE)]
+    parallel = [
+        f"--parallel-threads={THREADS}",
+        "-o",
+        "thread_unsafe_functions=" + "\n".join(ALONE),
+    ]
     passed, text = run_tests(options.target, cases, *parallel, *ignored, *options.tests)
     held &= passed
     figures.append(f"in {THREADS} threads: {text}")
