@@ -43,6 +43,15 @@ def run(*words):
     return main([str(word) for word in words])
 
 
+# For NumPy and the pieces, beside what the interpreter reserves, without a GIL a gigabyte. Mapped
+# files do not count as data.
+WITH_400_MB = """
+import resource
+data = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, 2 * (data + (400 << 20),))
+"""
+
+
 def in_process(words, **options):
     """Start the command in a process of its own; `before` is Python to run there first."""
     before = options.pop("before", "")
@@ -160,11 +169,9 @@ def test_a_file_larger_than_memory(axis, source, target):
     with open(source, "wb") as file:  # 512 MB of zeros that take no space on the disk
         npy.Header((rows, columns), False, np.dtype(np.float32)).write(file)
         file.truncate(file.tell() + 4 * rows * columns)
-    # Mapped files do not count as data; these 400 MB are for the interpreter, NumPy and the pieces.
-    before = "import resource; resource.setrlimit(resource.RLIMIT_DATA, 2 * (400 << 20,))"
     one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # each more takes memory of its own
     words = ["logsumexp", source, target, "--axis", axis]
-    process = in_process(words, before=before, env=one_thread)
+    process = in_process(words, before=WITH_400_MB, env=one_thread)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     expected = np.full((columns, rows)[axis], np.log((rows, columns)[axis]), np.float32)
@@ -249,9 +256,8 @@ def test_a_slice_larger_than_memory(command, source, target):
     with open(source, "wb") as file:  # 512 MB of zeros that take no space on the disk
         npy.Header((n,), False, np.dtype(np.float32)).write(file)
         file.truncate(file.tell() + 4 * n)
-    before = "import resource; resource.setrlimit(resource.RLIMIT_DATA, 2 * (400 << 20,))"
     one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    process = in_process([command, source, target], before=before, env=one_thread)
+    process = in_process([command, source, target], before=WITH_400_MB, env=one_thread)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     result = np.load(target, mmap_mode="r")
