@@ -156,7 +156,9 @@ def extensions() -> list[Extension]:
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
         ]
         extension.depends = sorted(
-            str(path) for suffix in ("*.hpp", "*.pxd") for path in Path(SOURCE).rglob(suffix)
+            str(path)
+            for suffix in ("*.hpp", "*.pxd", "*.pxi")
+            for path in Path(SOURCE).rglob(suffix)
         )
         extension.target = target
         found.append(extension)

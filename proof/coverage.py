@@ -79,7 +79,9 @@ def kernel_counts(tree):
         for report in output.splitlines():
             for file in json.loads(report)["files"]:
                 # Generated files have the same names further on in their paths.
-                found = re.search(r"(?:^|/)fastsoftmax/([\w/.]+\.(?:pyx|pxd|hpp))$", file["file"])
+                found = re.search(
+                    r"(?:^|/)fastsoftmax/([\w/.]+\.(?:p[yx][xdi]|hpp))$", file["file"]
+                )
                 if found and (tree / PACKAGE / found[1]).exists():
                     lines = counts[found[1]]
                     for line in file["lines"]:

@@ -64,7 +64,9 @@ def python_mutations(rng, count, only):
 def kernel_mutations(rng, count, only, target):
     found = []
     headers = [f"simd/{target}.hpp", "constants.hpp"]
-    sources = sorted((ROOT / PACKAGE).glob("*.p*x*")) + [ROOT / PACKAGE / h for h in headers]
+    sources = sorted((ROOT / PACKAGE).rglob("*.p[yx][xdi]"))
+    sources = [path for path in sources if path.suffix != ".pyi"]
+    sources += [ROOT / PACKAGE / header for header in headers]
     for path in sources:
         if path.name in ("simd.pxd", "_cpu.pyx") or (only and path.name not in only):
             continue

@@ -71,8 +71,11 @@ def _write(tree, originals, mutations):
 def _blamed(tree, output):
     """Numbers of the mutations that an error message of Cython or the C++ compiler is about."""
     numbers = set()
-    for name, line in re.findall(r"(?:^|[ /])(\w+\.(?:pxd|pyx)):(\d+):\d+:", output, re.MULTILINE):
-        lines = (tree / "src/fastsoftmax" / name).read_text().split("\n")
+    for name, line in re.findall(
+        r"(?:^|[ /])(\w+\.(?:pxd|pxi|pyx)):(\d+):\d+:", output, re.MULTILINE
+    ):
+        (source,) = (tree / "src/fastsoftmax").rglob(name)
+        lines = source.read_text().split("\n")
         numbers |= set(map(int, re.findall(r"# #(\d+)#", lines[int(line) - 1])))
     for path, line in re.findall(
         r"^(\S+\.(?:cpp|hpp)):(\d+):\d+: (?:error|note)", output, re.MULTILINE

@@ -1,5 +1,7 @@
 """Which tests are likely to notice a fault in a file, the likeliest first."""
 
+from pathlib import Path
+
 FORWARD = (
     "test_special_values test_same_bits test_accuracy test_columns test_axes test_halves "
     "test_dtypes test_where test_out test_warnings test_memory_safety test_shared_row test_cache "
@@ -78,7 +80,7 @@ ORDER = {
     "halves.pxd": "test_halves test_gradients_same_bits test_cross_entropy_same_bits test_dtypes",
     "elementary.pxd": "test_weights test_numpy_path",
     **{f"{name}.pxd": BACKWARD for name in BACKWARD_FILES.split()},
-    "_kernels.pyx": "test_special_values test_same_bits test_axes test_gradients_arguments "
+    ".pxi": "test_special_values test_same_bits test_axes test_gradients_arguments "
     "test_gradients_same_bits test_cross_entropy_arguments test_cross_entropy_same_bits test_state "
     "test_halves test_warnings test_out test_containers test_memory_safety test_workers "
     "test_threads_and_interrupts test_gradients_threads_and_interrupts",
@@ -87,7 +89,8 @@ ORDER = {
 
 def likely(name):
     """The tests to run first for a fault in the file of this name."""
-    return tuple(f"tests/{test}.py" for test in ORDER.get(name, FORWARD).split())
+    chosen = ORDER.get(name) or ORDER.get(Path(name).suffix, FORWARD)
+    return tuple(f"tests/{test}.py" for test in chosen.split())
 
 
 # They need other programs or minutes, or import the package before there is a mutation.
