@@ -185,18 +185,6 @@ cdef inline void gradient_group(
             )
 
 
-cdef inline void one_gradient_group(
-    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Py_ssize_t rows, bint* usual
-) noexcept nogil:
-    """The same of any gradient."""
-    if gradient == SOFTMAX_VJP:
-        gradient_group(SOFTMAX_VJP, g, values, out, n, rows, usual)
-    elif gradient == LOG_SOFTMAX_VJP:
-        gradient_group(LOG_SOFTMAX_VJP, g, values, out, n, rows, usual)
-    else:
-        gradient_group(LOG_SOFTMAX_JVP, g, values, out, n, rows, usual)
-
-
 cdef inline bint are_resident(real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache) noexcept nogil:
     """Whether a cache of so many bytes holds both operands and the result."""
     return 3 * outer * n * <Py_ssize_t>sizeof(real) <= cache
@@ -214,36 +202,24 @@ cdef inline bint has_grouped_rows(
     return gradient == SOFTMAX_VJP and n <= (MIDDLE if are_resident(<real>0, outer, n, cache) else SHORT)
 
 
-cdef inline int grouped_gradient_rows(
-    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+cdef inline int groups_of_rows(
+    Gradient gradient, Storage storage, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
     bint* made_nan,
 ) except -1 nogil:
     """One gradient over rows (outer, n), all of one storage."""
     cdef bint usual[LANES]
-    cdef Storage storage = common_storage(g, values, out)
     cdef Py_ssize_t size = GROUPED * 4 // <Py_ssize_t>sizeof(real) // n
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t rows, row, at
     size = 1 if size < 1 else size if size < lanes(<real>0) else lanes(<real>0)
+    g = stored_as(storage, g)
+    values = stored_as(storage, values)
+    out = stored_as(storage, out)
     while start < outer:
         rows = outer - start if outer - start < size else size
         at = start * n
-        if storage == FLOAT16:
-            one_gradient_group(
-                gradient, stored_as(FLOAT16, g + at), stored_as(FLOAT16, values + at), stored_as(FLOAT16, out + at), n, rows,
-                <bint*>usual,
-            )
-        elif storage == BFLOAT16:
-            one_gradient_group(
-                gradient, stored_as(BFLOAT16, g + at), stored_as(BFLOAT16, values + at), stored_as(BFLOAT16, out + at), n, rows,
-                <bint*>usual,
-            )
-        else:
-            one_gradient_group(
-                gradient, stored_as(AS_COMPUTED, g + at), stored_as(AS_COMPUTED, values + at), stored_as(AS_COMPUTED, out + at),
-                n, rows, <bint*>usual,
-            )
+        gradient_group(gradient, g + at, values + at, out + at, n, rows, <bint*>usual)
         for row in range(rows):
             if not usual[row]:
                 at = (start + row) * n
@@ -256,3 +232,28 @@ cdef inline int grouped_gradient_rows(
             since = 0
             hear_signals()
     return 0
+
+
+cdef inline int one_gradient_of_groups(
+    Gradient gradient, Storage storage, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
+) except -1 nogil:
+    """The same, compiled for each gradient."""
+    if gradient == SOFTMAX_VJP:
+        return groups_of_rows(SOFTMAX_VJP, storage, g, values, out, outer, n, made_nan)
+    if gradient == LOG_SOFTMAX_VJP:
+        return groups_of_rows(LOG_SOFTMAX_VJP, storage, g, values, out, outer, n, made_nan)
+    return groups_of_rows(LOG_SOFTMAX_JVP, storage, g, values, out, outer, n, made_nan)
+
+
+cdef inline int grouped_gradient_rows(
+    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    bint* made_nan,
+) except -1 nogil:
+    """The same, compiled for each format as well."""
+    cdef Storage storage = common_storage(g, values, out)
+    if storage == FLOAT16:
+        return one_gradient_of_groups(gradient, FLOAT16, g, values, out, outer, n, made_nan)
+    if storage == BFLOAT16:
+        return one_gradient_of_groups(gradient, BFLOAT16, g, values, out, outer, n, made_nan)
+    return one_gradient_of_groups(gradient, AS_COMPUTED, g, values, out, outer, n, made_nan)
