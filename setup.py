@@ -4,8 +4,8 @@
     macro selects its header in `src/fastsoftmax/simd/simd.hpp`, and which flags each kind of
     compiler needs. A new instruction set is one row here, one header there, and one line in
     `src/fastsoftmax/simd/detect.hpp`.
-(b) `_kernels.pyx` becomes one extension per target. cythonize cannot take one source for two
-    modules in a single call, so every target has a call and a build directory of its own.
+(b) `_kernels.pyx` becomes one extension per target. Cython translates it once; for each target a
+    file of three lines gives the module's entry point its name and includes the translation.
 (c) Contraction is off for all targets: a fused multiply-add happens where the source says so and
     nowhere else. That is what makes the results of all targets with fma the same bits.
 (d) INSTRUMENTS is the only list of builds that observe what the kernels do, chosen by the
@@ -131,6 +131,19 @@ def machine() -> str:
     return name if name in X86_64 + AARCH64 else "any"
 
 
+def of_target(translation: str, name: str) -> str:
+    """Write the source of the module `_kernels_<name>`, unless it is there."""
+    source = Path(translation).with_name(f"_kernels_{name}.cpp")
+    text = (
+        f"// {Path(translation).name} as the module _kernels_{name}.\n"
+        f"#define PyInit__kernels PyInit__kernels_{name}\n"
+        f'#include "{Path(translation).name}"\n'
+    )
+    if not source.exists() or source.read_text() != text:
+        source.write_text(text)
+    return str(source)
+
+
 def extensions() -> list[Extension]:
     """The detection of CPU and system, and one kernel extension per target of the machine."""
     cpu = Extension("fastsoftmax._cpu", [f"{SOURCE}/_cpu.pyx"], language="c++")
@@ -141,22 +154,26 @@ def extensions() -> list[Extension]:
         include_path=["src"],
         compiler_directives=DIRECTIVES,
     )
+    (kernels,) = cythonize(
+        [Extension("fastsoftmax._kernels", [f"{SOURCE}/_kernels.pyx"], language="c++")],
+        build_dir=f"{GENERATED}/kernels",
+        include_path=["src"],
+        compiler_directives=DIRECTIVES,
+        emit_linenums=INSTRUMENT == "trace",
+    )
+    (translation,) = kernels.sources
     for name, target in TARGETS.items():
         if machine() not in target.machines:
             continue
-        (extension,) = cythonize(
-            [Extension(f"fastsoftmax._kernels_{name}", [f"{SOURCE}/_kernels.pyx"], language="c++")],
-            build_dir=f"{GENERATED}/{name}",
-            include_path=["src"],
-            compiler_directives=DIRECTIVES,
-            emit_linenums=INSTRUMENT == "trace",
+        extension = Extension(
+            f"fastsoftmax._kernels_{name}", [of_target(translation, name)], language="c++"
         )
         extension.include_dirs = [numpy.get_include(), SOURCE, f"{SOURCE}/simd"]
         extension.define_macros = [
             (target.macro, "1"),
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
         ]
-        extension.depends = sorted(
+        extension.depends = [translation] + sorted(
             str(path)
             for suffix in ("*.hpp", "*.pxd", "*.pxi")
             for path in Path(SOURCE).rglob(suffix)
