@@ -173,11 +173,9 @@ def extensions() -> list[Extension]:
             (target.macro, "1"),
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
         ]
-        extension.depends = [translation] + sorted(
-            str(path)
-            for suffix in ("*.hpp", "*.pxd", "*.pxi")
-            for path in Path(SOURCE).rglob(suffix)
-        )
+        extension.depends = [translation]
+        for suffix in ("*.hpp", "*.pxd", "*.pxi"):
+            extension.depends += sorted(str(path) for path in Path(SOURCE).rglob(suffix))
         extension.target = target
         found.append(extension)
     return found

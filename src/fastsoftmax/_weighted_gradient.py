@@ -44,7 +44,7 @@ def _made_nan(result: Array, came: Mask, *rows: Array) -> bool:
     return bool(made.any())
 
 
-_ROOM = 2.0**400
+_ROOM = 2.0**208
 
 
 def _room(vector: Array, a: Array, b: Array, lse: Array) -> Array:

@@ -9,7 +9,8 @@
 (c) A row that fits the level-2 cache is turned into terms in the gradient's place, and scaled. A longer one is read again.
 (d) A loss and a gradient below the smallest normal number are computed again from the logits, as softmax is; not so where
     coefficients are no larger than that number themselves, or other parts (d, or t - a) take part in the sum.
-(e) A coefficient 0 contributes 0, whatever its logit. So does a whole row without a coefficient.
+(e) A total beside which an exponential may not count as its floor (see gradients.pxd) is computed with number by number.
+(f) A coefficient 0 contributes 0, whatever its logit. So does a whole row without a coefficient.
 """
 
 from libc.math cimport INFINITY, NAN, fabs, frexp
@@ -17,7 +18,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from fastsoftmax.columns cimport LANES
-from fastsoftmax.gradients cimport value_of
+from fastsoftmax.gradients cimport largest_beside_floor, times_exponential, value_of, write_large_gradient
 from fastsoftmax.rows cimport (
     RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
     long_quotients, replace_in_row, scale_block, sum_row_beside_maximum, sum_row_carefully,
@@ -118,6 +119,22 @@ cdef inline int special_cross_entropy(
     return 0
 
 
+cdef inline int sum_of_others(double factor, stored[real] x, Py_ssize_t n, real largest, double* sum) except -1 nogil:
+    """factor * the sum of e^(x - largest) over what is less than the largest, number by number."""
+    cdef double high = 0.0
+    cdef double low = 0.0
+    cdef int power
+    cdef double mantissa = frexp(factor, &power)
+    cdef Py_ssize_t i
+    for i in range(n):
+        if i > 0 and i % SIGNAL_PERIOD == 0:
+            hear_signals()
+        if number_at(x + i) < largest:
+            add_scaled(&high, &low, 1.0, times_exponential(mantissa, power, number_at(x + i), largest), 0.0, 1.0)
+    sum[0] = value_of(high, low)
+    return 0
+
+
 cdef inline double target_gradient(
     double term, bint only_maximum, TermsBesideMaximum state, double sum_high, double sum_low, double at_target, double total
 ) noexcept nogil:
@@ -154,6 +171,7 @@ cdef inline int cross_entropy_row(
     cdef vec[real] high, low, watched_bits, nearest
     cdef TermsBesideMaximum state
     cdef CarefulSum careful
+    cdef bint large = largest_beside_floor(<real>0) < fabs(total) < INFINITY
     cdef bint near_zero
     if label == IGNORED or (dense == NULL and not has_target):
         loss[0] = 0.0
@@ -177,11 +195,13 @@ cdef inline int cross_entropy_row(
     logarithm = log_of_state(<real>0, state)
     # So small that it is the sum of the other terms itself; 0, too, may be the rounding of what a large total makes visible.
     near_zero = logarithm < 8.673617379884035e-19 and (
-        is_replaced_log(<real>logarithm) or is_replaced_log(<real>(fabs(total) * logarithm))
+        large or is_replaced_log(<real>logarithm) or is_replaced_log(<real>(fabs(total) * logarithm))
         or (logarithm == 0.0 and fabs(total) > 1.0)
     )
     logarithm *= total
-    if near_zero and total != 0.0:
+    if near_zero and large:
+        out_of_line(sum_of_others[real], total, x, n, largest, &logarithm)
+    elif near_zero and total != 0.0:
         out_of_line(sum_row_carefully[real], x, n, shift, &careful)
         logarithm = careful_log(<real>0, &careful, total)
     loss[0] = logarithm + dense_part
@@ -202,7 +222,10 @@ cdef inline int cross_entropy_row(
     power = 0
     if total != 0.0 and fabs(total) < least_total(<real>0):
         factor = frexp(total, &power)
-    if resident:
+    if large:
+        factor = total / ((sum_high + sum_low) / first_lane(maximum))
+        out_of_line(write_large_gradient[real], factor, 0, x, largest, native(<const real*>NULL), grad, n)
+    elif resident:
         divisor_of_sum(sum_high, sum_low, factor, &high, &low)
         watched_bits = to_watch(<real>total)
         nearest = none_watched(<real>0)

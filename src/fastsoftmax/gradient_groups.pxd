@@ -10,15 +10,15 @@
 (e) A long row of log_softmax is a group of its own: the row kernel would read it once more, for its largest logp.
 """
 
-from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums
+from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums, unusual_values
 from fastsoftmax.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, gradient_rows, step, with_unit,
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, any_positive, gradient_rows, step, with_unit,
 )
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_rows cimport SHORT
 from fastsoftmax.simd cimport (
-    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, common_storage, from_bits, load, load_at, load_partial,
-    maximum, store, store_partial, stored, stored_as, transpose, vec,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, load, load_at, load_partial, maximum, store,
+    store_partial, stored, stored_as, transpose, vec,
 )
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.sums cimport BLOCK
@@ -45,7 +45,7 @@ cdef inline void add_rest(
         load_at(g, i + width, n, <real>0, &y)
         load_at(values, i + width, n, <real>0, &w)
         if gradient != SOFTMAX_VJP:
-            largest[0] = maximum(v, maximum(w, largest[0]))
+            largest[0] = maximum(unusual_values(gradient, x, v), maximum(unusual_values(gradient, y, w), largest[0]))
         add_products(gradient, column_weights(gradient, v), x, column_weights(gradient, w), y, first, second)
 
 
@@ -55,12 +55,14 @@ cdef inline void add_two(
 ) noexcept nogil:
     """(first, second) += weight * g of two vectors, and the largest logp of each."""
     cdef Py_ssize_t width = lanes(<real>0)
+    cdef vec[real] x = load(g)
+    cdef vec[real] y = load(g + width)
     cdef vec[real] v = load(values)
     cdef vec[real] w = load(values + width)
     if gradient != SOFTMAX_VJP:
-        top[0] = maximum(v, top[0])
-        more[0] = maximum(w, more[0])
-    add_products(gradient, column_weights(gradient, v), load(g), column_weights(gradient, w), load(g + width), first, second)
+        top[0] = maximum(unusual_values(gradient, x, v), top[0])
+        more[0] = maximum(unusual_values(gradient, y, w), more[0])
+    add_products(gradient, column_weights(gradient, v), x, column_weights(gradient, w), y, first, second)
 
 
 cdef inline void sum_of_row(
@@ -135,10 +137,6 @@ cdef inline void write_row(
     if i < n:
         v = load_partial(values + i, n - i, <real>0)
         store_partial(out + i, result(gradient, load_partial(g + i, n - i, <real>0), v, sum, high, low), n - i)
-
-
-cdef inline bint any_positive(vec[real] x) noexcept nogil:
-    return any_at_least(x, from_bits(<real>0, 1))
 
 
 cdef inline void gradient_group(

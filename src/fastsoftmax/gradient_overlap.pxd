@@ -8,10 +8,10 @@
 """
 
 from fastsoftmax.gradient_groups cimport (
-    FEWEST, MIDDLE, add_rest, add_two, any_positive, are_resident, result, sum_of_row, write_row,
+    FEWEST, MIDDLE, add_rest, add_two, are_resident, result, sum_of_row, write_row,
 )
 from fastsoftmax.gradient_strips cimport PARTS, finish_sums
-from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows
+from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, any_positive, gradient_rows
 from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, common_storage, load, maximum, store, stored, stored_as,

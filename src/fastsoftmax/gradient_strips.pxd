@@ -6,15 +6,15 @@
 (b) Of every column there is a sum for each lane of the row kernel: rows i and i + lanes are added to lane i modulo lanes,
     and the lanes meet in the row kernel's tree. Every step is the row kernel's, too, and so are the bits.
 (c) Few columns that have no others beside them are read in bundles (see strip_sums.pxd).
-(d) exp(logp) is taken as it is. A column with a logp above 0, or a sum that is tiny, not finite or near the end of the range,
-    is unusual, and sends its strip to the row kernel before anything is written.
+(d) exp(logp) is taken as it is. A column with a logp above 0, or with a sum or tangents that are tiny, large or not finite, is
+    unusual, and sends its strip to the row kernel before anything is written.
 (e) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
 """
 
 from fastsoftmax.columns cimport LANES, meet_lanes, smaller
 from fastsoftmax.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, bias_of, half_range, least_shared,
-    step, with_unit,
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, bias_of, half_range, largest_beside_floor,
+    least_shared, step, where_below_floor, with_unit,
 )
 from fastsoftmax.rows cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
@@ -47,6 +47,13 @@ cdef inline vec[real] column_weights(Gradient gradient, vec[real] values) noexce
     if gradient == LOG_SOFTMAX_VJP:
         return broadcast(<real>1)
     return column_terms(gradient, values)
+
+
+cdef inline vec[real] unusual_values(Gradient gradient, vec[real] x, vec[real] values) noexcept nogil:
+    """Positive where a logp is above 0, or below the floor of exponentials beside a large tangent."""
+    if gradient == LOG_SOFTMAX_JVP:
+        return where_below_floor(x, values, broadcast(<real>0 - lowest(<real>0)), values)
+    return values
 
 
 cdef inline void add_rows(
@@ -89,9 +96,9 @@ cdef inline void add_rows(
                     load_at(gs + apart * stride, p * width, other_length, <real>0, &y)
                     load_at(vs + apart * stride, p * width, other_length, <real>0, &w)
                 if gradient != SOFTMAX_VJP:
-                    largest[p] = maximum(v, largest[p])
+                    largest[p] = maximum(unusual_values(gradient, x, v), largest[p])
                     if paired:
-                        largest[p] = maximum(w, largest[p])
+                        largest[p] = maximum(unusual_values(gradient, y, w), largest[p])
                         w = column_weights(gradient, w)
                 v = column_weights(gradient, v)
                 add_products(gradient, v, x, w, y, &first[p], &second[p])
@@ -156,9 +163,9 @@ cdef inline void meet_bundle(
         start += width
 
 
-cdef inline vec[real] one_where_large(vec[real] x) noexcept nogil:
-    """1 in the lanes where x is nan or not in the inner half of the range."""
-    cdef vec[real] limit = broadcast(<real>half_range(<real>0))
+cdef inline vec[real] one_where_large(vec[real] x, double largest) noexcept nogil:
+    """1 in the lanes where x is nan, or not of a smaller magnitude than this."""
+    cdef vec[real] limit = broadcast(<real>largest)
     cdef vec[real] one = broadcast(<real>1)
     return select_less(x, limit, select_less(broadcast(<real>0) - limit, x, broadcast(<real>0), one), one)
 
@@ -192,12 +199,12 @@ cdef inline void finish_sums(
         unit_low[0] = broadcast(<real>(whole_unit - <double><float>whole_unit))
     if gradient == LOG_SOFTMAX_VJP:
         if real is float:
-            unusual[0] = one_where_large(narrow(a, b))
+            unusual[0] = one_where_large(narrow(a, b), largest_beside_floor(<real>0))
             scale = narrow(shared_exponent(<real>0, a, one, bias), shared_exponent(<real>0, b, one, bias))
             a = a * shared_exponent(<real>0, a, bias, one)
             b = b * shared_exponent(<real>0, b, bias, one)
         else:
-            unusual[0] = one_where_large(a)
+            unusual[0] = one_where_large(a, largest_beside_floor(<real>0))
             scale = shared_exponent(<real>0, a, one, bias)
             a = a * shared_exponent(<real>0, a, bias, one)
         unit_high[0] = unit_high[0] * scale
@@ -217,7 +224,7 @@ cdef inline void finish_sums(
     else:
         sum[0] = a
     if gradient != LOG_SOFTMAX_VJP:
-        unusual[0] = one_where_large(sum[0])
+        unusual[0] = one_where_large(sum[0], half_range(<real>0))
     if gradient == SOFTMAX_VJP:
         unusual[0] = maximum(unusual[0], one_where_tiny(sum[0]))
 

@@ -9,7 +9,9 @@
 (c) exp(logp) is taken relative to the row's largest logp if that is above 0, which rounding can make it, and else as it is.
     a - lse is rounded; what that loses is found exactly and joins as a factor 1 + lost. An exponential keeps its bias
     until it has met its factor, so that exp(logp) below the smallest normal number times a large one keeps its digits.
-(d) Only a sum that is not finite can make a nan where none came in, or an exponential that is not, beside a factor of 0;
+(d) An exponential counts as no less than its floor, which is nothing beside factors up to `largest_beside_floor`. Beside larger
+    ones it is computed by itself, number by number: what has such factors is rare.
+(e) Only a sum that is not finite can make a nan where none came in, or an exponential that is not, beside a factor of 0;
     such a row is searched before and after.
 """
 
@@ -17,8 +19,9 @@ from libc.math cimport INFINITY, NAN, frexp, ldexp
 
 from fastsoftmax.rows cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
 from fastsoftmax.simd cimport (
-    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, canonical_nans, common_storage, fma, has_fma, load, load_at, number_at,
-    reduce_add, select_equal, set_number, store, store_partial, stored, stored_as, vec, widen_high, widen_low,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, canonical_nans, common_storage, fma, from_bits, has_fma,
+    load, load_at, maximum, native, number_at, reduce_add, select_equal, select_less, set_number, store, store_partial, stored,
+    stored_as, vec, widen_high, widen_low,
 )
 from fastsoftmax.subnormals cimport exact_product, out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
@@ -53,14 +56,9 @@ cdef inline double bias_of(real unused) noexcept nogil:
     return 64.0 if real is float else 512.0
 
 
-cdef inline Exponentials exponentials_of(real largest, real lse) noexcept nogil:
-    """For a row whose largest element is this one."""
+cdef inline Exponentials exponentials_about(real largest, real lse) noexcept nogil:
+    """For a row with this x - lse, which is no more than shift_limit from 0."""
     cdef Exponentials row
-    largest -= lse
-    if not largest > 0:
-        largest = 0
-    if largest > shift_limit(<real>0):
-        largest = shift_limit(<real>0)
     row.lse = lse
     row.largest = largest
     row.halved = False
@@ -70,6 +68,16 @@ cdef inline Exponentials exponentials_of(real largest, real lse) noexcept nogil:
     if real is float:
         row.unit_low = row.unit_high - <double><float>row.unit_high
     return row
+
+
+cdef inline Exponentials exponentials_of(real largest, real lse) noexcept nogil:
+    """For a row whose largest element is this one."""
+    largest -= lse
+    if not largest > 0:
+        largest = 0
+    if largest > shift_limit(<real>0):
+        largest = shift_limit(<real>0)
+    return exponentials_about(largest, lse)
 
 
 cdef inline double scaled(double x, double exponent) noexcept nogil:
@@ -93,9 +101,10 @@ cdef inline void remove_bias(Exponentials* row) noexcept nogil:
 
 cdef inline vec[real] terms_of(Gradient gradient, vec[real] values, Exponentials row, vec[real]* lost) noexcept nogil:
     """The terms of e^(values - lse), which rounding made too small by the factor 1 + lost."""
-    cdef vec[real] largest, lse, difference, part
+    cdef vec[real] lse, difference, part
     cdef vec[real] zero = broadcast(<real>0)
-    largest = broadcast(<real>row.largest)
+    cdef vec[real] largest = broadcast(<real>row.largest)
+    cdef vec[real] floor = largest - broadcast(lowest(<real>0))
     difference = values
     lost[0] = zero
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
@@ -103,8 +112,9 @@ cdef inline vec[real] terms_of(Gradient gradient, vec[real] values, Exponentials
         difference = values + lse
         part = difference - values
         lost[0] = (values - (difference - part)) + (lse - part)
-        lost[0] = select_equal(lost[0], lost[0], lost[0], zero)  # nan beside an infinite difference
-    return exponential_term(difference, largest - broadcast(lowest(<real>0)), magic_of(scale_of(largest)))
+        # What a huge difference lost is no small factor; beside an infinite one it is nan.
+        lost[0] = select_less(difference, floor, zero, select_equal(lost[0], lost[0], lost[0], zero))
+    return exponential_term(difference, floor, magic_of(scale_of(largest)))
 
 
 cdef inline vec[real] with_unit(vec[real] terms, vec[real] lost, vec[real] high, vec[real] low) noexcept nogil:
@@ -207,8 +217,6 @@ cdef inline vec[real] step(
     if gradient == SOFTMAX_VJP:
         return fma(weights, x, broadcast(<real>0) - weights * sum)  # x - sum could overflow where y is 0
     if gradient == LOG_SOFTMAX_VJP:
-        if halved:
-            return canonical_nans((x - weights * sum) - weights * sum)
         return canonical_nans(fma(weights, broadcast(<real>0) - sum, x))
     if gradient == LOG_SOFTMAX_JVP:
         return (x - sum) - sum if halved else x - sum
@@ -357,7 +365,7 @@ cdef inline double least_shared(real unused) noexcept nogil:
     return 8.673617379884035e-19 if real is float else 3.054936363499605e-151
 
 
-cdef inline real share_exponent(real unused, double sum, bint huge, Exponentials* row) noexcept nogil:
+cdef inline real share_exponent(real unused, double sum, Exponentials* row) noexcept nogil:
     """The factor of the exponentials in g - exp(logp) * sum, which takes their power of two if it has room for it."""
     cdef double magnitude = sum if sum > 0 else -sum
     if row.exponent <= 0.0 and magnitude > least_shared(<real>0):
@@ -365,42 +373,130 @@ cdef inline real share_exponent(real unused, double sum, bint huge, Exponentials
         row.exponent = 0.0
     else:
         remove_bias(row)
-    if not has_fma and (huge or magnitude >= half_range(<real>0)):
-        row.halved = True
-        sum = 0.5 * sum
     return <real>sum
 
 
-cdef inline int write_large_gradient(
-    real g, stored[real] values, real lse, stored[real] out, Py_ssize_t n
-) except -1 nogil:
-    """g * exp(a - lse) of a row with an exponential that may be beyond the range, alone or with the bias of the others.
+cdef inline double largest_beside_floor(real unused) noexcept nogil:
+    """2^36, 2^365: times the floor, e^-130 or e^-1000, not half of the smallest subnormal."""
+    return 68719476736.0 if real is float else 7.515336264876486e109
 
-    Number by number, for `logsumexp` returns no lse so far below a.
-    """
+
+cdef inline real largest_tangent(real unused) noexcept nogil:
+    """2^13, 2^300: so small, that many of them may meet the floor in a sum."""
+    return <real>(8192.0 if real is float else 2.037035976334486e90)
+
+
+cdef inline bint is_beside_floor(real unused, double factor, Exponentials row) noexcept nogil:
+    """Whether beside this factor exponentials of the row may not count as the floor; false of what is not finite."""
+    cdef double limit = scaled(largest_beside_floor(<real>0), -row.exponent - bias_of(<real>0))
+    return is_finite(factor) and not -limit <= factor <= limit
+
+
+cdef inline double times_exponential(double mantissa, int power, double x, double lse) noexcept nogil:
+    """mantissa * 2^power * e^(x - lse), however far the exponential is from 1."""
     cdef Exponentials one
-    cdef vec[real] terms, lost
-    cdef real x
+    cdef vec[double] terms, lost
+    cdef double difference = x - lse
+    if difference > 3000.0:
+        return INFINITY * mantissa
+    if difference < -3000.0:
+        return 0.0 * mantissa
+    if difference != difference:
+        return difference
+    one = exponentials_about(difference, lse)
+    terms = terms_of(LOGSUMEXP_VJP, broadcast(x), one, &lost)
+    terms = with_unit(terms, lost, broadcast(one.unit_high), broadcast(one.unit_low))
+    return ldexp(first_lane(terms) * mantissa, <int>one.exponent + power)
+
+
+cdef inline int write_large_gradient(
+    double factor, int power, stored[real] values, real lse, stored[real] minuend, stored[real] out, Py_ssize_t n
+) except -1 nogil:
+    """factor * 2^power * e^(values - lse), or what it leaves of the minuend if there is one."""
+    cdef double mantissa = factor
     cdef double product
-    cdef double mantissa = g
-    cdef int power = 0
+    cdef double rest = 0.0
     cdef Py_ssize_t i
-    if is_finite(g):
-        mantissa = frexp(g, &power)
+    cdef int own_power = 0
+    if is_finite(factor):
+        mantissa = frexp(factor, &own_power)
+    power += own_power
     for i in range(n):
         if i > 0 and i % SIGNAL_PERIOD == 0:
             hear_signals()
-        x = number_at(values + i)
-        if x - lse > 5000:
-            product = INFINITY * mantissa
-        elif x - lse < -5000:
-            product = 0.0 * mantissa
-        else:
-            one = exponentials_of(x, lse)
-            terms = terms_of(LOGSUMEXP_VJP, broadcast(x), one, &lost)
-            terms = with_unit(terms, lost, broadcast(<real>one.unit_high), broadcast(<real>one.unit_low))
-            product = ldexp(first_lane(terms) * mantissa, <int>one.exponent + power)
+        product = times_exponential(mantissa, power, number_at(values + i), lse)
+        if minuend.at != NULL:
+            rest = number_at(minuend + i)
+            if is_finite(product):
+                product = rest - product
+            else:
+                product = times_exponential(mantissa, power - 1, number_at(values + i), lse)
+                product = (rest - product) - product
         set_number(out + i, <real>product)
+    return 0
+
+
+cdef inline vec[real] where_below_floor(vec[real] t, vec[real] difference, vec[real] floor, vec[real] others) noexcept nogil:
+    """Positive where an exponential below the floor meets a large tangent, and the others where it is not below."""
+    cdef vec[real] magnitude = maximum(t, broadcast(<real>0) - t)
+    return select_less(difference, floor, magnitude - broadcast(largest_tangent(<real>0)), others)
+
+
+cdef inline bint any_positive(vec[real] x) noexcept nogil:
+    return any_at_least(x, from_bits(<real>0, 1))
+
+
+cdef inline int has_large_tangent(
+    stored[real] t, stored[real] values, Py_ssize_t n, Exponentials row, bint* found
+) except -1 nogil:
+    """Whether a large tangent meets an exponential below the floor of the row."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    cdef Py_ssize_t i = 0
+    cdef vec[real] x, v
+    cdef vec[real] zero = broadcast(<real>0)
+    cdef vec[real] largest = zero
+    cdef vec[real] floor = broadcast(<real>row.largest - lowest(<real>0))
+    cdef vec[real] lse = broadcast(<real>0 - <real>row.lse)
+    while i < n:
+        load_at(t, i, n, <real>0, &x)
+        load_at(values, i, n, <real>0, &v)
+        largest = maximum(where_below_floor(x, v + lse, floor, zero), largest)
+        i += width
+        if i % SIGNAL_PERIOD == 0:
+            hear_signals()
+    found[0] = any_positive(largest)
+    return 0
+
+
+cdef inline int sum_large_tangents(
+    stored[real] t, stored[real] values, real lse, Py_ssize_t n, int power, double* sum
+) except -1 nogil:
+    """2^power * the sum of t * e^(values - lse)."""
+    cdef double high = 0.0
+    cdef double low = 0.0
+    cdef double mantissa
+    cdef Py_ssize_t i
+    cdef int own_power
+    for i in range(n):
+        if i > 0 and i % SIGNAL_PERIOD == 0:
+            hear_signals()
+        mantissa = frexp(<double>number_at(t + i), &own_power)
+        add_scaled(&high, &low, 1.0, times_exponential(mantissa, own_power + power, number_at(values + i), lse), 0.0, 1.0)
+    sum[0] = value_of(high, low)
+    return 0
+
+
+cdef inline int take_large_tangents(
+    stored[real] t, stored[real] values, real lse, Py_ssize_t n, Exponentials* row, real* sum
+) except -1 nogil:
+    """The sum of t * e^(values - lse), all finite, in place of what `sum_of_exponentials` made of it."""
+    cdef double wide
+    sum_large_tangents(t, values, lse, n, 0, &wide)
+    row.halved = not -half_range(<real>0) < wide < half_range(<real>0)
+    if row.halved:  # it may be beyond float64
+        sum_large_tangents(t, values, lse, n, -100, &wide)
+        wide = scaled(wide, 99.0)
+    sum[0] = <real>wide
     return 0
 
 
@@ -418,6 +514,7 @@ cdef inline int gradient_row(
     cdef bint had_nan = False
     cdef bint huge = False
     cdef bint large = False
+    cdef stored[real] nothing = native(<const real*>NULL)
     row.lse = row.largest = row.exponent = row.unit_high = row.unit_low = 0.0
     row.halved = False
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
@@ -429,9 +526,9 @@ cdef inline int gradient_row(
         find_maximum(values, n, &largest)
         row = exponentials_of(largest, <real>0)
     if gradient == LOGSUMEXP_VJP:
-        large = row.exponent > 0
-        remove_bias(&row)
         sum = number_at(g)
+        large = row.exponent > 0 or is_beside_floor(<real>0, sum, row)
+        remove_bias(&row)
         if is_finite(sum) and not -small_factor(<real>0) < sum < small_factor(<real>0):
             take_factor(sum, &row)
             sum = 1
@@ -447,9 +544,14 @@ cdef inline int gradient_row(
             if is_tiny_sum(sum) and out_of_line(tiny_softmax_gradient[real], g, values, out, n):
                 return 0
         elif gradient == LOG_SOFTMAX_VJP:
-            sum = share_exponent(<real>0, wide, huge, &row)
+            large = is_beside_floor(<real>0, wide, row) or huge and is_finite(wide)
+            sum = share_exponent(<real>0, wide, &row)
         else:
             sum = sum_of_exponentials(<real>0, wide, &row)
+            if is_finite(wide):
+                has_large_tangent(g, values, n, row, &large)
+            if large:
+                out_of_line(take_large_tangents[real], g, values, lse[0] if lse != NULL else <real>0, n, &row, &sum)
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
         suspect |= not is_finite(lse[0]) or largest - lse[0] > 80
@@ -461,10 +563,12 @@ cdef inline int gradient_row(
             find_nan(values, n, &had_nan)
         if (gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP) and lse[0] != lse[0]:
             had_nan = True
-    if large:
-        out_of_line(write_large_gradient[real], number_at(g), values, lse[0], out, n)
-    elif gradient == LOGSUMEXP_JVP:
+    if gradient == LOGSUMEXP_JVP:
         set_number(out, sum + sum if row.halved else sum)
+    elif large and gradient == LOGSUMEXP_VJP:
+        out_of_line(write_large_gradient[real], <double>number_at(g), 0, values, lse[0], nothing, out, n)
+    elif large and gradient == LOG_SOFTMAX_VJP:
+        out_of_line(write_large_gradient[real], wide, 544 if huge else 0, values, <real>0, g, out, n)
     else:
         write_gradient_row(gradient, g, values, out, n, row, sum)
     if suspect:

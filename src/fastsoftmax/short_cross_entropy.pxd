@@ -11,6 +11,7 @@
 from libc.math cimport fabs, frexp
 
 from fastsoftmax.columns cimport LANES, sum_panel
+from fastsoftmax.gradients cimport largest_beside_floor
 from fastsoftmax.rows cimport lanes
 from fastsoftmax.short_rows cimport one_where_unusual, read_rows, write_rows
 from fastsoftmax.simd cimport (
@@ -29,6 +30,7 @@ cdef struct Coefficients:  # of a group, one a lane
     double factor[LANES]  # total = factor * 2^power
     double power[LANES]
     Py_ssize_t label[LANES]
+    bint large  # whether a total is for the row kernel
 
 
 cdef inline double least_total(real unused) noexcept nogil:
@@ -43,11 +45,13 @@ cdef inline bint settle_coefficients(
     cdef bint any_power = False
     cdef Py_ssize_t i, row
     cdef int power
+    group.large = False
     for i in range(lanes(<real>0)):
         row = i if i < rows else 0
         group.label[i] = <Py_ssize_t>labels[row] if labels[row] >= 0 else 0
         group.at_target[i] = at_target[row] if labels[row] >= 0 else 0.0
         group.total[i] = total[row] if group.at_target[i] != 0.0 else 0.0
+        group.large |= fabs(group.total[i]) > largest_beside_floor(<real>0)
         group.factor[i] = group.total[i]
         group.power[i] = 0.0
         if group.total[i] != 0.0 and fabs(group.total[i]) < least_total(<real>0):
@@ -117,7 +121,7 @@ cdef inline bint cross_entropy_panel(
     for i in range(1, n):
         top = maximum(load(<const real*>panel + i * width), top)
     unusual = one_where_unusual(top, broadcast(shift_limit(<real>0)))
-    if reduce_max(unusual) != 0:
+    if group.large or reduce_max(unusual) != 0:
         return False
     for i in range(width):
         group.x_target[i] = panel[group.label[i] * width + i]

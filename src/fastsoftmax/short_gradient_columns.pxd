@@ -9,7 +9,7 @@
 """
 
 from fastsoftmax.columns cimport LANES, meet_lanes, smaller
-from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums
+from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums, unusual_values
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, step, with_unit
 from fastsoftmax.rows cimport lanes
 from fastsoftmax.simd cimport (
@@ -48,10 +48,10 @@ cdef inline bint gradient_of_vector(
                 load_at(g + (i + width) * stride, 0, columns, <real>0, &y)
                 load_at(values + (i + width) * stride, 0, columns, <real>0, &w)
                 if gradient != SOFTMAX_VJP:
-                    largest = maximum(w, largest)
+                    largest = maximum(unusual_values(gradient, y, w), largest)
                     w = column_weights(gradient, w)
             if gradient != SOFTMAX_VJP:
-                largest = maximum(v, largest)
+                largest = maximum(unusual_values(gradient, x, v), largest)
                 v = column_weights(gradient, v)
             add_products(gradient, v, x, w, y, &first, &second)
             i += 2 * width
