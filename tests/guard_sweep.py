@@ -238,10 +238,10 @@ SOME_LENGTHS = (
 )
 LONGER = (1_025, 2_047, 4_099, 16_385, 65_537, 131_073)
 SHARED = (
-    ((1, 900_001), 1),
-    ((9, 100_001), 1),
-    ((100_001, 9), 0),
-)  # more than 3 MB, which workers share
+    ((1, 1_700_001), 1),
+    ((17, 100_001), 1),
+    ((100_001, 17), 0),
+)  # more than 6 MiB, which workers share
 
 
 def long_cases(whole):

@@ -18,7 +18,7 @@ import reference
 import reference_backward
 import reference_losses
 from formats import FLOATS, of
-from test_gradients_accuracy import BEYOND_FLOAT64, VECTORS
+from test_gradients_accuracy import VECTORS
 
 from . import exact
 from .record import Kind, Record
@@ -238,14 +238,6 @@ OPERATIONS = (
 )
 
 
-def _suits(operation, family, form):
-    """Whether the promise holds for the family, or the family stays in the dtype's range."""
-    name = operation.name.removesuffix(", tiny").removesuffix(" with b")
-    if family is families.any_finite_bits and (name, form.name) in BEYOND_FLOAT64:
-        return False  # exp(a - lse) leaves float64 where its product does not
-    return families.fits(family, form.dtype)
-
-
 def _shape(rng):
     """Rows of a block and their length."""
     n = int(
@@ -313,7 +305,7 @@ def run(record: Record, packages, share):
     for operation in OPERATIONS:
         total = 0
         for form in FLOATS:
-            chosen = [f for f in families.ALL if _suits(operation, f, form)]
+            chosen = [f for f in families.ALL if families.fits(f, form.dtype)]
             rng = np.random.default_rng([OPERATIONS.index(operation), FLOATS.index(form)])
             rows, block = 0, 0
             while rows < ROWS * share or block < len(chosen):

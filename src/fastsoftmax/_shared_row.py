@@ -21,17 +21,11 @@ if TYPE_CHECKING:
 
     Kernel = Callable[..., bool]
 
-# Bytes up to which a slice is for one worker. It is gone through twice, and helpers are called each
-# time: of 1,000,000 float32, softmax took two workers as long as one; of float64, 0.8 of it.
-ALONE = 1 << 22
-
 
 def takes(kernel: Kernel, blocks: Sequence[Array]) -> bool:
     """Whether the kernel's work on blocks of one slice, (1, n, 1), can be shared: not of halves."""
-    return (
-        kernel in (kernels.softmax, kernels.log_softmax, kernels.logsumexp)
-        and blocks[0].nbytes > ALONE
-        and all(block.itemsize >= 4 for block in blocks)
+    return kernel in (kernels.softmax, kernels.log_softmax, kernels.logsumexp) and all(
+        block.itemsize >= 4 for block in blocks
     )
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 VARIABLE = "FASTSOFTMAX_WORKERS"
 
 # Bytes, in the dtype that kernels compute in, up to which a call is for the calling thread alone.
-# So much takes it some 250 microseconds. Helpers begin some 15 after they were called, and to call
-# them and wait for the last costs the calling thread 10 to 20, or 50 if their processor slept.
-ALONE = 3 << 20
+# So much takes it some 450 microseconds. Of 4 MB two workers took longer than one: to call a helper
+# costs 20 to 75, and it begins 15 to 60 later, the most where its processor slept.
+ALONE = 6 << 20
 
 
 def _count(workers: SupportsIndex) -> int:
