@@ -55,7 +55,7 @@ def loss_bank(choices, fs):
         sample_weight[choices.draw(rows)] = 0
     ignored = None
     if choices.draw(2) and rows > 1 and np.iinfo(kind).min < 0:
-        ignored = choices.pick([-100, -1, 0, n - 1])
+        ignored = choices.pick([-100, -1, 0, min(n - 1, np.iinfo(kind).max)])
         left_out = rng.random(rows) < 0.3
         labels[left_out] = ignored
         x[labels == ignored] = np.array(choices.pick([1, np.nan, np.inf])).astype(dtype)

@@ -144,8 +144,7 @@ def four_workers(package):
     """A machine of four processors that shares every call, however small."""
     kernels = package._target.kernels
     modules = [
-        importlib.import_module(f"fastsoftmax.{name}")
-        for name in ("_packing", "_cross_entropy", "_shared_row")
+        importlib.import_module(f"fastsoftmax.{name}") for name in ("_packing", "_cross_entropy")
     ]
     sharing = importlib.import_module("fastsoftmax._sharing")
     limits, count = [m.ALONE for m in modules], sharing.cpu_count
