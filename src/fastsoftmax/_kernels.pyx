@@ -11,7 +11,7 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.rows cimport hear_signals
+from fastsoftmax.row_blocks cimport hear_signals
 
 from fastsoftmax import _workers
 

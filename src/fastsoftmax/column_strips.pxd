@@ -14,9 +14,10 @@
 from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.columns cimport reduce_columns, smaller
+from fastsoftmax.columns cimport reduce_columns
+from fastsoftmax.panels cimport smaller
+from fastsoftmax.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
 from fastsoftmax.row_groups cimport LONGEST_PLAIN, plain_depth
-from fastsoftmax.rows cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
 from fastsoftmax.short_columns cimport SHORT_COLUMN
 from fastsoftmax.short_rows cimport one_where_unusual
 from fastsoftmax.simd cimport (

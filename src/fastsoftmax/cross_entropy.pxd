@@ -17,12 +17,15 @@ from libc.math cimport INFINITY, NAN, fabs, frexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from fastsoftmax.columns cimport LANES
+from fastsoftmax.careful_rows cimport replace_in_row, sum_row_carefully
 from fastsoftmax.gradients cimport largest_beside_floor, times_exponential, value_of, write_large_gradient
-from fastsoftmax.rows cimport (
+from fastsoftmax.long_rows cimport long_quotients
+from fastsoftmax.panels cimport LANES
+from fastsoftmax.row_blocks cimport (
     RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
-    long_quotients, replace_in_row, scale_block, sum_row_beside_maximum, sum_row_carefully,
+    scale_block,
 )
+from fastsoftmax.rows cimport sum_row_beside_maximum
 from fastsoftmax.short_cross_entropy cimport cross_entropy_group, least_total
 from fastsoftmax.short_rows cimport SHORT, is_short
 from fastsoftmax.simd cimport broadcast, load_at, native, number_at, select_equal, set_number, stored, vec

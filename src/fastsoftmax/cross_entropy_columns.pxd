@@ -10,9 +10,9 @@
 
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.columns cimport smaller
 from fastsoftmax.cross_entropy cimport cross_entropy_rows
-from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.panels cimport smaller
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_cross_entropy cimport cross_entropy_panel
 from fastsoftmax.simd cimport load, load_partial, store, store_partial
 from fastsoftmax.squares cimport transpose_matrix

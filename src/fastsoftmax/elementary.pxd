@@ -5,7 +5,7 @@
 """
 
 from fastsoftmax.gradients cimport bias_of
-from fastsoftmax.rows cimport lanes
+from fastsoftmax.row_blocks cimport lanes
 from fastsoftmax.simd cimport broadcast, fma, load, load_partial, store, store_partial, vec
 from fastsoftmax.sums cimport power_of_two
 from fastsoftmax.vector_math cimport exponential, log1p, magic_of, plain_term, real

@@ -11,10 +11,10 @@
 from libc.stdlib cimport free, malloc
 
 from fastsoftmax.column_strips cimport is_bundled
-from fastsoftmax.columns cimport LANES, smaller
 from fastsoftmax.gradient_strips cimport any_gradient_strip, strip_scratch, strip_width
 from fastsoftmax.gradients cimport LOGSUMEXP_JVP, LOGSUMEXP_VJP, Gradient, gradient_rows
-from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.panels cimport LANES, smaller
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_gradient_columns cimport STREAMS, fetch_ahead, short_gradient
 from fastsoftmax.simd cimport as_computed, native, put, stored, vec
 from fastsoftmax.squares cimport columns_to_rows, rows_to_columns

@@ -14,7 +14,7 @@ from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, fi
 from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, any_positive, gradient_rows, step, with_unit,
 )
-from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_rows cimport SHORT
 from fastsoftmax.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, load, load_at, load_partial, maximum, store,

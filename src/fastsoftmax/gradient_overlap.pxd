@@ -12,7 +12,7 @@ from fastsoftmax.gradient_groups cimport (
 )
 from fastsoftmax.gradient_strips cimport PARTS, finish_sums
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, any_positive, gradient_rows
-from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, common_storage, load, maximum, store, stored, stored_as,
     vec,

@@ -11,12 +11,12 @@
 (e) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
 """
 
-from fastsoftmax.columns cimport LANES, meet_lanes, smaller
 from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, bias_of, half_range, largest_beside_floor,
     least_shared, step, where_below_floor, with_unit,
 )
-from fastsoftmax.rows cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.panels cimport LANES, meet_lanes, smaller
+from fastsoftmax.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, fma, load_at, load_partial, maximum, narrow,
     reduce_max, select_less, store, store_partial, stored, stored_as, vec,

@@ -17,7 +17,7 @@
 
 from libc.math cimport INFINITY, NAN, frexp, ldexp
 
-from fastsoftmax.rows cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece
 from fastsoftmax.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, canonical_nans, common_storage, fma, from_bits, has_fma,
     load, load_at, maximum, native, number_at, reduce_add, select_equal, select_less, set_number, store, store_partial, stored,

@@ -14,7 +14,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy
 
-from fastsoftmax.rows cimport next_piece
+from fastsoftmax.row_blocks cimport next_piece
 from fastsoftmax.simd cimport AS_COMPUTED, Storage, as_computed, native, put, stored, stored_as
 
 cdef enum:

@@ -15,10 +15,10 @@
 from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.rows cimport (
+from fastsoftmax.row_blocks cimport (
     LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences, fill, hear_signals, lanes,
-    reduce_rows,
 )
+from fastsoftmax.rows cimport reduce_rows
 from fastsoftmax.simd cimport (
     broadcast, keep_first, load, load_partial, maximum, minimum, native, prefetch, reduce_max, store, store_partial, vec,
 )

@@ -4,7 +4,7 @@
     the sums from left to right, as rows.pxd does, and any thread may turn any block into results: the bits are those of
     `long_softmax_row`, `log_softmax_row` and `logsumexp_row`.
 (b) softmax of a row in the caches leaves the terms where its results will be and scales them there; terms of a longer row
-    are computed twice, as in rows.pxd.
+    are computed twice, as in long_rows.pxd.
 (c) A row whose largest element is too large is summed once more, less a shift, as it is there.
 (d) Only ordinary rows are shared to the end. What has no finite largest element, holds a nan, or needs a sum beside its
     maximum is left to rows.pxd, and so is softmax with a result below the smallest normal number: in place that is
@@ -13,8 +13,8 @@
 
 from libc.math cimport INFINITY
 
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, differences, hear_signals, is_finite, quotients, scale_block, shift_of, shifted
 from fastsoftmax.row_groups cimport find_extremes, is_plain, sum_piece
-from fastsoftmax.rows cimport SIGNAL_PERIOD, differences, hear_signals, is_finite, quotients, scale_block, shift_of, shifted
 from fastsoftmax.simd cimport broadcast, native, stream_fence, vec
 from fastsoftmax.subnormals cimport any_replaced, none_watched, to_watch, window
 from fastsoftmax.sums cimport (

@@ -7,9 +7,10 @@
 (c) Nothing is watched where the columns are plain, see row_groups.pxd.
 """
 
-from fastsoftmax.columns cimport LANES, log_of_panel, reduce_columns, smaller, sum_panel
+from fastsoftmax.columns cimport reduce_columns
+from fastsoftmax.panels cimport LANES, log_of_panel, smaller, sum_panel
+from fastsoftmax.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
 from fastsoftmax.row_groups cimport plain_depth
-from fastsoftmax.rows cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
 from fastsoftmax.short_rows cimport one_where_unusual
 from fastsoftmax.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, as_computed, broadcast, common_storage, load, load_partial, maximum, minimum, narrow,

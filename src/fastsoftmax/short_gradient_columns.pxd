@@ -8,10 +8,10 @@
     before anything is written.
 """
 
-from fastsoftmax.columns cimport LANES, meet_lanes, smaller
 from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums, unusual_values
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, step, with_unit
-from fastsoftmax.rows cimport lanes
+from fastsoftmax.panels cimport LANES, meet_lanes, smaller
+from fastsoftmax.row_blocks cimport lanes
 from fastsoftmax.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, load_at, maximum, prefetch, reduce_max, select_less,
     store, store_partial, stored, stored_as, vec,

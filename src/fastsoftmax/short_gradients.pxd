@@ -6,9 +6,9 @@
     products of softmax, the cheapest, from a few elements on.
 """
 
-from fastsoftmax.columns cimport LANES, smaller
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows
-from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.panels cimport LANES, smaller
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_gradient_columns cimport short_gradient
 from fastsoftmax.short_rows cimport FEW, SHORT, is_short, read_rows, write_rows
 from fastsoftmax.simd cimport as_computed, native, put, room_for, stored

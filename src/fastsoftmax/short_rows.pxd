@@ -8,8 +8,9 @@
 (d) Fewer rows than half a vector's lanes go there, too: empty lanes would cost as much as full ones.
 """
 
-from fastsoftmax.columns cimport log_of_panel, sum_panel
-from fastsoftmax.rows cimport LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes, reduce_rows
+from fastsoftmax.panels cimport log_of_panel, sum_panel
+from fastsoftmax.row_blocks cimport LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.rows cimport reduce_rows
 from fastsoftmax.simd cimport (
     broadcast, load, load_partial, maximum, narrow, native, reduce_max, select_equal, select_less, store, store_partial,
     transpose, vec, widen_high, widen_low,

@@ -1,7 +1,7 @@
 """Transposing a matrix square by square, in vectors: rows become columns, and back."""
 
-from fastsoftmax.columns cimport LANES, smaller
-from fastsoftmax.rows cimport lanes
+from fastsoftmax.panels cimport LANES, smaller
+from fastsoftmax.row_blocks cimport lanes
 from fastsoftmax.simd cimport (
     AS_COMPUTED, as_computed, load, load_partial, put, store, store_partial, stored, transpose, vec,
 )

@@ -16,9 +16,9 @@
 from libc.math cimport INFINITY, NAN, ldexp
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.rows cimport (
-    LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, any_nan, block_maximum, differences, fill, hear_signals, is_finite,
-    quotients, shift_of, shifted, sum_block,
+from fastsoftmax.row_blocks cimport (
+    LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, any_nan, block_maximum, differences, fill, hear_signals, is_finite, quotients,
+    shift_of, shifted, sum_block,
 )
 from fastsoftmax.simd cimport broadcast, native, vec
 from fastsoftmax.subnormals cimport (

@@ -12,8 +12,8 @@
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
-from fastsoftmax.columns cimport LANES, meet_lanes, smaller
-from fastsoftmax.rows cimport lanes
+from fastsoftmax.panels cimport LANES, meet_lanes, smaller
+from fastsoftmax.row_blocks cimport lanes
 from fastsoftmax.simd cimport (
     broadcast, keep_first, load, load_partial, maximum, minimum, store, store_partial, stored, vec, widen_high, widen_low,
 )

@@ -7,7 +7,7 @@
     lost, and the result is scaled down in the end.
 """
 
-from fastsoftmax.rows cimport SIGNAL_PERIOD, hear_signals, is_finite
+from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, is_finite
 from fastsoftmax.simd cimport as_computed, broadcast, load, maximum, put, room_for, select_less, store, stored, vec
 from fastsoftmax.subnormals cimport exact_product
 from fastsoftmax.sums cimport BLOCK, add_scaled, power_of_two

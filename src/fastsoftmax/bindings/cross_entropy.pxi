@@ -8,7 +8,7 @@ from fastsoftmax.cross_entropy_columns cimport cross_entropy_columns
 from fastsoftmax.halves cimport (
     Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
-from fastsoftmax.rows cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
+from fastsoftmax.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
 from fastsoftmax.simd cimport AS_COMPUTED, stored
 from fastsoftmax.vector_math cimport real
 

@@ -7,10 +7,9 @@ from fastsoftmax.column_strips cimport is_bundled, reduce_strips
 from fastsoftmax.halves cimport (
     LARGEST_CHUNK, Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
+from fastsoftmax.row_blocks cimport LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals
 from fastsoftmax.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
-from fastsoftmax.rows cimport (
-    LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, reduce_rows,
-)
+from fastsoftmax.rows cimport reduce_rows
 from fastsoftmax.short_columns cimport are_short, reduce_short_columns
 from fastsoftmax.short_rows cimport SHORTER, is_short, reduce_short_rows
 from fastsoftmax.simd cimport AS_COMPUTED, native, stored

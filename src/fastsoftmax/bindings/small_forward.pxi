@@ -3,7 +3,7 @@
 cimport numpy as cnp
 
 from fastsoftmax.halves cimport Operand
-from fastsoftmax.rows cimport LOGSUMEXP, Operation
+from fastsoftmax.row_blocks cimport LOGSUMEXP, Operation
 from fastsoftmax.simd cimport AS_COMPUTED
 from fastsoftmax.vector_math cimport real
 

@@ -2,7 +2,7 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.rows cimport LOG_SOFTMAX, SOFTMAX, Operation
+from fastsoftmax.row_blocks cimport LOG_SOFTMAX, SOFTMAX, Operation
 from fastsoftmax.simd cimport native
 from fastsoftmax.states cimport (
     STATE_NUMBERS, State, add_pieces, anchor_again, apply_states, logsumexp_of_states, merge_states, no_elements,
