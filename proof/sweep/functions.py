@@ -253,7 +253,7 @@ def _shape(rng):
 def _shown(argument, row, rows):
     """A row of an argument in one line."""
     if isinstance(argument, dict):
-        argument = {k: v[row] if np.size(v) == rows else "..." for k, v in argument.items()}
+        argument = {k: v[row] if np.shape(v) == (rows,) else "..." for k, v in argument.items()}
         return str(argument) if argument else "no options"
     value = argument[row] if len(argument) == rows else argument
     options = {"threshold": 8, "edgeitems": 4, "max_line_width": 10**6, "floatmode": "unique"}
