@@ -90,6 +90,19 @@ def test_gradients_of_cross_entropy_are_accurate(fs, target, axis, kind, worst, 
                 assert error.max() <= limit, (rows, n, size, index)
 
 
+def test_a_nan_is_the_canonical_one(fs, target, kind):
+    """Whatever nan was given."""
+    logp = np.full((3, 40), -1, kind)
+    logp[1, 5] = np.copysign(kind.type(np.nan), kind.type(-1))
+    g = np.full((3, 40), 2.0 ** (FLOOR[kind.name][1] + 2), kind)
+    for axis, turned in ((-1, lambda a: a), (0, lambda a: np.ascontiguousarray(a.T))):
+        result = turned(fs.log_softmax_vjp(turned(g), turned(logp), axis=axis))
+        expected = np.zeros((3, 40), bool)
+        expected[1, 5] = True
+        np.testing.assert_array_equal(np.isnan(result), expected)
+        assert result[1, 5].tobytes() == kind.type(np.nan).tobytes()
+
+
 def _cross_entropy(x, label, weight):
     """The loss of a row, and its gradient, with the digits that e^-2000 beside 1 takes."""
     with mpmath.workprec(4_000):

@@ -402,7 +402,7 @@ cdef inline double times_exponential(double mantissa, int power, double x, doubl
     if difference < -3000.0:
         return 0.0 * mantissa
     if difference != difference:
-        return difference
+        return NAN
     one = exponentials_about(difference, lse)
     terms = terms_of(LOGSUMEXP_VJP, broadcast(x), one, &lost)
     terms = with_unit(terms, lost, broadcast(one.unit_high), broadcast(one.unit_low))
