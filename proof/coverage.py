@@ -106,6 +106,26 @@ def excluded_lines(source, patterns):
     return excluded
 
 
+def headers(source):
+    """The numbers of lines from `def` or `cdef` to the docstring's beginning.
+
+    To them Cython counts the way out of a function with an error, and the docstring itself.
+    """
+    found, is_inside = set(), False
+    lines = source.split("\n")
+    for number, text in enumerate(lines, 1):
+        code = text.split("#")[0].strip()
+        if re.match(r"(def|cdef .*\()", code):
+            is_inside = True
+        if is_inside:
+            found.add(number)
+            if code.endswith(":"):
+                is_inside = False
+                if number < len(lines) and lines[number].strip().startswith('"""'):
+                    found.add(number + 1)
+    return found
+
+
 def python_lines(tree):
     """(name, number of lines, those missing) of each Python file."""
     data = coverage.Coverage(
@@ -124,7 +144,7 @@ def kernel_lines(tree):
     for name, counts in sorted(kernel_counts(tree).items()):
         source = (tree / PACKAGE / name).read_text()
         lines = source.split("\n")
-        excluded = excluded_lines(source, patterns)
+        excluded = excluded_lines(source, patterns) | headers(source)
         # What Cython makes of a docstring or a closing line is no line of the source.
         counted = {n: c for n, c in counts.items() if n <= len(lines) and n not in excluded}
         yield name, len(counted), sorted(n for n, count in counted.items() if not count)

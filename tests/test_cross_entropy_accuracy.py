@@ -114,6 +114,25 @@ def test_probabilities_and_options_are_as_accurate(fs, target, dtype, kind, chos
                 _assert_within(result, value, scale, result_kind, target, report)
 
 
+@pytest.mark.parametrize("axis", [0, -1])
+def test_many_equal_coefficients_add_up_without_error(fs, target, axis, worst, rng):
+    """Those of label smoothing alone, each rounded alike, whose sum once was off by 3 ULP."""
+    for n in (30, 85, 127, 128, 200, 300):
+        x, weight = rng.standard_normal((100, n)), rng.standard_normal(100)
+        labels = rng.integers(n, size=100)
+        options = {"label_smoothing": 1.0, "sample_weight": weight}
+        exact, scale = reference_losses.gradient(
+            x, reference_losses.coefficients(labels, n, reduction="none", **options)
+        )
+        _, result = fs.cross_entropy_value_and_grad(
+            x if axis else np.ascontiguousarray(x.T), labels, axis, reduction="none", **options
+        )
+        report = functools.partial(
+            _report, worst, "its gradient", x.dtype, target, "smoothing of 1"
+        )
+        _assert_within(result if axis else result.T, exact, scale, x.dtype, target, report)
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_a_loss_near_zero_and_its_gradient_keep_their_digits(fs, kind):
     """-log(p) and p - 1, computed as they are written, are 0 from a gap of 17 or 37 on."""

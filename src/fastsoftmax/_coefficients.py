@@ -94,11 +94,11 @@ def _sum_in_order(pieces: Iterable[Array]) -> float:
 
 def _fill_dense(dense: Array, of_columns: Callable[[slice], Array]) -> Array:
     """Store coefficients (rows, n), some columns at a time, and return the sums of the rows."""
-    sums = np.zeros(len(dense))
+    sums = np.empty(len(dense))
     for start in range(0, dense.shape[1], COLUMNS):
         columns = slice(start, start + COLUMNS)
         dense[:, columns] = of_columns(columns)
-        sums += dense[:, columns].astype(np.float64, copy=False).sum(axis=1)
+    kernels.sum_rows(dense, sums)
     return sums
 
 

@@ -5,11 +5,12 @@ from libc.stdlib cimport free
 
 from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
 from fastsoftmax.cross_entropy_columns cimport cross_entropy_columns
+from fastsoftmax.gradients cimport LOG_SOFTMAX_VJP, Exponentials, exponentials_of, weighted_sum
 from fastsoftmax.halves cimport (
     Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
 from fastsoftmax.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
-from fastsoftmax.simd cimport AS_COMPUTED, stored
+from fastsoftmax.simd cimport AS_COMPUTED, native, stored
 from fastsoftmax.vector_math cimport real
 
 
@@ -154,6 +155,32 @@ def cross_entropy(
     with nogil:
         add_any_rows(&all_rows, dtype, first, second, outer, inner, stride, &made_nan)
     return made_nan
+
+
+cdef int add_up_rows(const real* x, Py_ssize_t rows, Py_ssize_t n, double* sums) except -1 nogil:
+    cdef stored[real] numbers = native(x)
+    cdef Exponentials unused = exponentials_of(<real>0, <real>0)
+    cdef Py_ssize_t row
+    for row in range(rows):
+        weighted_sum(LOG_SOFTMAX_VJP, numbers + row * n, numbers + row * n, n, unused, <real>1, &sums[row])
+    return 0
+
+
+def sum_rows(cnp.ndarray x not None, cnp.ndarray sums not None):
+    """Write the sums of rows (rows, n) to sums, rounded to float64 from twice its precision, or for float32 from float64."""
+    cdef int dtype = cnp.PyArray_TYPE(x)
+    if not PyArray_ISCARRAY_RO(x) or cnp.PyArray_NDIM(x) != 2 or (dtype != cnp.NPY_FLOAT and dtype != cnp.NPY_DOUBLE):
+        raise ValueError("rows are (rows, n), contiguous, of float32 or float64")
+    check_vector(sums, cnp.NPY_DOUBLE, cnp.PyArray_DIM(x, 0))
+    with nogil:
+        if dtype == cnp.NPY_FLOAT:
+            add_up_rows(
+                <const float*>cnp.PyArray_DATA(x), cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), <double*>cnp.PyArray_DATA(sums)
+            )
+        else:
+            add_up_rows(
+                <const double*>cnp.PyArray_DATA(x), cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), <double*>cnp.PyArray_DATA(sums)
+            )
 
 
 def sum_losses(cnp.ndarray losses not None, cnp.ndarray state not None):
