@@ -90,6 +90,15 @@ def test_gradients_of_cross_entropy_are_accurate(fs, target, axis, kind, worst, 
                 assert error.max() <= limit, (rows, n, size, index)
 
 
+def test_a_sum_may_leave_the_range(fs, target):
+    """Of tangents near the end of it, beside one that the floor would show."""
+    big = 1.7e308
+    logp = np.array([[-np.log(2), -np.log(2), -1500.0], [-0.5, -0.5, -1500.0]])
+    exact, scale = reference_backward.log_softmax_jvp(np.full((2, 3), big), logp)
+    result = fs.log_softmax_jvp(np.full((2, 3), big), logp, axis=-1)
+    assert (abs(result - exact) <= 5 * np.finfo(float).eps * scale).all()
+
+
 def test_a_nan_is_the_canonical_one(fs, target, kind):
     """Whatever nan was given."""
     logp = np.full((3, 40), -1, kind)
