@@ -22,7 +22,7 @@ import numpy as np
 import targets
 
 SECONDS = 120  # a child needs milliseconds; a busy machine may stop it for long
-SHAPE = (1100, 900)
+SHAPE = (1_800, 900)  # large enough to be shared
 
 
 def logits():

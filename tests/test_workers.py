@@ -23,7 +23,7 @@ HALVES = pytest.mark.parametrize(
     "half", [f.dtype for f in FLOATS if f.dtype.itemsize == 2], ids=str
 )
 NUMBERS = pytest.mark.parametrize("workers", [2, 3, 7])
-SHAPE = (700, 600)  # large enough to be shared
+SHAPE = (700, 600)  # large enough to be shared by `shared`
 ODD_SHAPE = (3, 130, 901)  # cut by columns along axis 1, and where axis 0 is reduced
 
 
@@ -369,7 +369,7 @@ def test_no_thread_is_started_before_one_is_needed():
 import sys, threading
 import numpy as np, fastsoftmax as fs
 from fastsoftmax import _cpu_count
-x = np.zeros((700, 600))
+x = np.zeros((1_400, 600))
 fs.softmax(x[:9], axis=1, workers=7), fs.softmax(x, axis=1, workers=1), fs.softmax(x, axis=1)
 print("concurrent.futures" in sys.modules, "threading" in sys.modules and threading.active_count())
 _cpu_count.cpu_count = lambda: 3
@@ -508,7 +508,7 @@ from fastsoftmax import _sharing
 _sharing.cpu_count = lambda: 3
 
 def compute(seed):
-    x = np.random.default_rng(seed).standard_normal((700, 600))
+    x = np.random.default_rng(seed).standard_normal((1_400, 600))
     return (fs.softmax(x, axis=1, workers=3) == fs.softmax(x, axis=1, workers=1)).all()
 
 if __name__ == "__main__":
@@ -531,13 +531,13 @@ def test_a_call_at_exit_is_computed():
     code = """
 import atexit, threading
 import numpy as np, fastsoftmax as fs
-x = np.zeros((700, 600))
+x = np.zeros((1_400, 600))
 late = lambda: print(fs.softmax(x, axis=1, workers=2).sum())
 atexit.register(late)
 fs.softmax(x, axis=1, workers=2)
 """
     done = run_python(code)
-    assert abs(float(done.stdout) - 700) < 1e-9 and done.stderr == ""
+    assert abs(float(done.stdout) - 1_400) < 1e-9 and done.stderr == ""
 
 
 # Warnings
