@@ -9,7 +9,7 @@
 (c) A row that fits the level-2 cache is turned into terms in the gradient's place, and scaled. A longer one is read again.
 (d) A loss and a gradient below the smallest normal number are computed again from the logits, as softmax is; not so where
     coefficients are no larger than that number themselves, or other parts (d, or t - a) take part in the sum.
-(e) A total beside which an exponential may not count as its floor (see gradients.pxd) is computed with number by number.
+(e) Beside a large total, exponentials may not count as their floor (see gradients.pxd): such a row goes number by number.
 (f) A coefficient 0 contributes 0, whatever its logit. So does a whole row without a coefficient.
 """
 

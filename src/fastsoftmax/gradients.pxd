@@ -9,8 +9,8 @@
 (c) exp(logp) is taken relative to the row's largest logp if that is above 0, which rounding can make it, and else as it is.
     a - lse is rounded; what that loses is found exactly and joins as a factor 1 + lost. An exponential keeps its bias
     until it has met its factor, so that exp(logp) below the smallest normal number times a large one keeps its digits.
-(d) An exponential counts as no less than its floor, which is nothing beside factors up to `largest_beside_floor`. Beside larger
-    ones it is computed by itself, number by number: what has such factors is rare.
+(d) An exponential counts as no less than its floor, which is nothing beside factors up to `largest_beside_floor`, nor beside
+    tangents up to `largest_tangent`. Rows with larger ones are rare, and are computed number by number.
 (e) Only a sum that is not finite can make a nan where none came in, or an exponential that is not, beside a factor of 0;
     such a row is searched before and after.
 """
