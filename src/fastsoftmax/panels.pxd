@@ -165,6 +165,48 @@ cdef inline void meet_lanes(real unused, vec[double]* firsts, vec[double]* secon
         used = smaller(used, 2 * half)
 
 
+cdef inline void single_term(
+    const float* panel, float* kept, Py_ssize_t i, vec[float] floor, vec[float] magic, vec[double]* first, vec[double]* second
+) noexcept nogil:
+    """The terms of row i, stored if kept is given, and widened."""
+    cdef vec[float] terms = exponential_term(load(panel + i * LANES), floor, magic)
+    if kept != NULL:
+        store(kept + i * LANES, terms)
+    first[0] = widen_low(terms)
+    second[0] = widen_high(terms)
+
+
+cdef inline void sum_single_terms(
+    const float* panel, float* kept, Py_ssize_t rows, vec[float] floor, vec[float] magic, vec[double]* first,
+    vec[double]* second,
+) noexcept nogil:
+    """`sum_panel` where no lane has more than one term: an empty sum would give it back, so it is widened as it is.
+
+    Lanes i, i + 8, i + 4 and i + 12 meet at once, in the order of `meet_lanes`: four sums fit into registers, sixteen do not.
+    """
+    cdef vec[double] firsts[4]
+    cdef vec[double] seconds[4]
+    cdef vec[double] a, b, c, d
+    cdef Py_ssize_t i
+    for i in range(smaller(rows, 4)):
+        single_term(panel, kept, i, floor, magic, &firsts[i], &seconds[i])
+        if i + 8 < rows:
+            single_term(panel, kept, i + 8, floor, magic, &a, &b)
+            firsts[i] = firsts[i] + a
+            seconds[i] = seconds[i] + b
+        if i + 4 < rows:
+            single_term(panel, kept, i + 4, floor, magic, &a, &b)
+            if i + 12 < rows:
+                single_term(panel, kept, i + 12, floor, magic, &c, &d)
+                a = a + c
+                b = b + d
+            firsts[i] = firsts[i] + a
+            seconds[i] = seconds[i] + b
+    meet_lanes(<float>0, firsts, seconds, smaller(rows, 4))
+    first[0] = firsts[0]
+    second[0] = seconds[0]
+
+
 cdef inline void sum_panel(
     const real* panel, real* kept, Py_ssize_t rows, vec[real] largest, bint beside_maximum,
     vec[double]* first, vec[double]* second, vec[real]* ties,
@@ -185,16 +227,8 @@ cdef inline void sum_panel(
     cdef Py_ssize_t lane, i
     ties[0] = zero
     if real is float:
-        if rows <= width and not beside_maximum:  # one term in each lane: an empty sum would give it back
-            for lane in range(rows):
-                terms = exponential_term(load(panel + lane * width), floor, magic)
-                if kept != NULL:
-                    store(kept + lane * width, terms)
-                firsts[lane] = widen_low(terms)
-                seconds[lane] = widen_high(terms)
-            meet_lanes(<real>0, firsts, seconds, rows)
-            first[0] = firsts[0]
-            second[0] = seconds[0]
+        if rows <= width and not beside_maximum:
+            sum_single_terms(panel, kept, rows, floor, magic, first, second)
             return
     for lane in range(smaller(rows, width)):
         high = empty_sum(<real>0)
@@ -242,14 +276,15 @@ cdef inline void log_of_panel_beside_maximum(
         b[0] = a[0]
 
 
-cdef inline void log_of_panel(
-    const real* panel, Py_ssize_t rows, vec[real] largest, vec[double]* a, vec[double]* b
+cdef inline void log_of_sums(
+    const real* panel, Py_ssize_t rows, vec[real] largest, vec[double] first, vec[double] second, vec[double]* a, vec[double]* b
 ) noexcept nogil:
-    """The logarithms of the columns' sums of e^(x - largest): float32's lanes 0-7 and 8-15, or float64's twice."""
-    cdef vec[double] first, second, ratio_a, ratio_b, beside_a, beside_b
+    """The logarithms of the columns' sums of e^(x - largest), from what `sum_panel` makes of the panel.
+
+    They are float32's lanes 0-7 and 8-15, or float64's twice.
+    """
+    cdef vec[double] ratio_a, ratio_b, beside_a, beside_b
     cdef vec[double] least = broadcast(least_ratio(<real>0))
-    cdef vec[real] unused
-    sum_panel(panel, NULL, rows, largest, False, &first, &second, &unused)
     ratios_to_maximum(first, second, largest, &ratio_a, &ratio_b)
     a[0] = log1p(ratio_a)
     b[0] = log1p(ratio_b)
@@ -257,3 +292,13 @@ cdef inline void log_of_panel(
         do_out_of_line(log_of_panel_beside_maximum[real], panel, rows, largest, &beside_a, &beside_b)
         a[0] = select_less(ratio_a, least, beside_a, a[0])
         b[0] = select_less(ratio_b, least, beside_b, b[0])
+
+
+cdef inline void log_of_panel(
+    const real* panel, Py_ssize_t rows, vec[real] largest, vec[double]* a, vec[double]* b
+) noexcept nogil:
+    """`log_of_sums`, with the sums."""
+    cdef vec[double] first, second
+    cdef vec[real] unused
+    sum_panel(panel, NULL, rows, largest, False, &first, &second, &unused)
+    log_of_sums(panel, rows, largest, first, second, a, b)

@@ -11,7 +11,7 @@ from fastsoftmax.row_blocks cimport LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGN
 from fastsoftmax.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
 from fastsoftmax.rows cimport reduce_rows
 from fastsoftmax.short_columns cimport are_short, reduce_short_columns
-from fastsoftmax.short_rows cimport SHORTER, is_short, reduce_short_rows
+from fastsoftmax.short_rows cimport are_short_rows, reduce_short_rows
 from fastsoftmax.simd cimport AS_COMPUTED, native, stored
 from fastsoftmax.vector_math cimport real
 
@@ -20,8 +20,8 @@ cdef inline int reduce_any_rows(
     Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, bint past_caches, bint* made_nan
 ) except -1 nogil:
     """Rows, by whichever kernel is faster."""
-    if n <= SHORTER and is_short(<real>0, outer, n):
-        return reduce_short_rows(operation, x, y, outer, n, made_nan)
+    if are_short_rows(operation, <real>0, outer, n, cache):
+        return reduce_short_rows(operation, x, y, outer, n, cache, made_nan)
     if is_grouped(operation, <real>0, outer, n, cache):
         return reduce_grouped_rows(operation, x, y, outer, n, made_nan)
     return reduce_rows(operation, native(x), native(<const real*>y), outer, n, past_caches, made_nan)
