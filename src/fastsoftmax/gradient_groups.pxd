@@ -17,8 +17,8 @@ from fastsoftmax.gradients cimport (
 from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.short_rows cimport SHORT
 from fastsoftmax.simd cimport (
-    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, load, load_at, load_partial, maximum, store,
-    store_partial, stored, stored_as, transpose, vec,
+    Storage, broadcast, common_storage, load, load_at, load_partial, maximum, specialised, store, store_partial, stored,
+    stored_as, transpose, vec,
 )
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.sums cimport BLOCK
@@ -232,26 +232,11 @@ cdef inline int groups_of_rows(
     return 0
 
 
-cdef inline int one_gradient_of_groups(
-    Gradient gradient, Storage storage, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
-    bint* made_nan,
-) except -1 nogil:
-    """The same, compiled for each gradient."""
-    if gradient == SOFTMAX_VJP:
-        return groups_of_rows(SOFTMAX_VJP, storage, g, values, out, outer, n, made_nan)
-    if gradient == LOG_SOFTMAX_VJP:
-        return groups_of_rows(LOG_SOFTMAX_VJP, storage, g, values, out, outer, n, made_nan)
-    return groups_of_rows(LOG_SOFTMAX_JVP, storage, g, values, out, outer, n, made_nan)
-
-
 cdef inline int grouped_gradient_rows(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
     bint* made_nan,
 ) except -1 nogil:
-    """The same, compiled for each format as well."""
-    cdef Storage storage = common_storage(g, values, out)
-    if storage == FLOAT16:
-        return one_gradient_of_groups(gradient, FLOAT16, g, values, out, outer, n, made_nan)
-    if storage == BFLOAT16:
-        return one_gradient_of_groups(gradient, BFLOAT16, g, values, out, outer, n, made_nan)
-    return one_gradient_of_groups(gradient, AS_COMPUTED, g, values, out, outer, n, made_nan)
+    """The same, compiled for each gradient and format."""
+    return specialised(
+        groups_of_rows[real], gradient, common_storage(g, values, out), g, values, out, outer, n, made_nan
+    )

@@ -14,8 +14,7 @@ from fastsoftmax.gradient_strips cimport PARTS, finish_sums
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, any_positive, gradient_rows
 from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
-    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, common_storage, load, maximum, store, stored, stored_as,
-    vec,
+    Storage, any_at_least, broadcast, common_storage, load, maximum, specialised, store, stored, stored_as, vec,
 )
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled
@@ -46,7 +45,7 @@ cdef inline void write_and_sum(
 
 
 cdef inline int overlapped_rows(
-    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
+    Gradient gradient, Storage storage, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
     bint* made_nan,
 ) except -1 nogil:
     """One gradient over rows (outer, n)."""
@@ -59,6 +58,9 @@ cdef inline int overlapped_rows(
     cdef Py_ssize_t row = -1  # to be written; the next is summed
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t start, length, at
+    g = stored_as(storage, g)
+    values = stored_as(storage, values)
+    out = stored_as(storage, out)
     high = low = 0.0
     usual = False
     sum = unit_high = unit_low = broadcast(<real>0)
@@ -112,32 +114,11 @@ cdef inline bint has_overlapped_rows(
     return gradient == LOG_SOFTMAX_VJP or gradient == LOG_SOFTMAX_JVP
 
 
-cdef inline int one_gradient_of_rows(
-    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
-    bint* made_nan,
-) except -1 nogil:
-    """The same of any gradient."""
-    if gradient == SOFTMAX_VJP:
-        return overlapped_rows(SOFTMAX_VJP, g, values, out, outer, n, made_nan)
-    if gradient == LOG_SOFTMAX_VJP:
-        return overlapped_rows(LOG_SOFTMAX_VJP, g, values, out, outer, n, made_nan)
-    return overlapped_rows(LOG_SOFTMAX_JVP, g, values, out, outer, n, made_nan)
-
-
 cdef inline int overlapped_gradient_rows(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
     bint* made_nan,
 ) except -1 nogil:
-    """One gradient over rows (outer, n), all of one storage."""
-    cdef Storage storage = common_storage(g, values, out)
-    if storage == FLOAT16:
-        return one_gradient_of_rows(
-            gradient, stored_as(FLOAT16, g), stored_as(FLOAT16, values), stored_as(FLOAT16, out), outer, n, made_nan
-        )
-    if storage == BFLOAT16:
-        return one_gradient_of_rows(
-            gradient, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), stored_as(BFLOAT16, out), outer, n, made_nan
-        )
-    return one_gradient_of_rows(
-        gradient, stored_as(AS_COMPUTED, g), stored_as(AS_COMPUTED, values), stored_as(AS_COMPUTED, out), outer, n, made_nan
+    """The same, compiled for each gradient and format."""
+    return specialised(
+        overlapped_rows[real], gradient, common_storage(g, values, out), g, values, out, outer, n, made_nan
     )

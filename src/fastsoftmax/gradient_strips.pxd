@@ -18,8 +18,8 @@ from fastsoftmax.gradients cimport (
 from fastsoftmax.panels cimport LANES, meet_lanes, smaller
 from fastsoftmax.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
-    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, fma, load_at, load_partial, maximum, narrow,
-    reduce_max, select_less, store, store_partial, stored, stored_as, vec,
+    DIFFERENT, Storage, broadcast, common_storage, fma, load_at, load_partial, maximum, narrow,
+    reduce_max, select_less, specialised, store, store_partial, stored, stored_as, vec,
 )
 from fastsoftmax.strip_sums cimport repeat_columns, vectors_of
 from fastsoftmax.subnormals cimport exact_product
@@ -269,8 +269,8 @@ cdef inline Py_ssize_t strip_scratch(real unused, Py_ssize_t n, Py_ssize_t colum
 
 
 cdef inline int gradient_strip(
-    Gradient gradient, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
-    Py_ssize_t columns, vec[double]* scratch, bint* usual,
+    Gradient gradient, Storage storage, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride,
+    Py_ssize_t n, Py_ssize_t columns, vec[double]* scratch, bint* usual,
 ) except -1 nogil:
     """One gradient over a strip of columns, rows `stride` apart; nothing is written if one of them is unusual."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -289,6 +289,10 @@ cdef inline int gradient_strip(
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t written = (RESIDENT_BYTES // (columns * <Py_ssize_t>sizeof(real)) // WRITTEN + 1) * WRITTEN
     cdef Py_ssize_t rows, whole, p, at
+    if storage != DIFFERENT:
+        g = stored_as(storage, g)
+        values = stored_as(storage, values)
+        out = stored_as(storage, out)
     for p in range(count * PARTS):
         sums[p] = broadcast(0.0)
     for p in range(vectors):
@@ -352,37 +356,14 @@ cdef inline int gradient_strip(
     return 0
 
 
-cdef inline int one_gradient_strip(
-    Gradient gradient, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
-    Py_ssize_t columns, vec[double]* scratch, bint* usual,
-) except -1 nogil:
-    """The same, compiled for each gradient."""
-    if gradient == SOFTMAX_VJP:
-        return gradient_strip(SOFTMAX_VJP, bundled, g, values, out, stride, n, columns, scratch, usual)
-    if gradient == LOG_SOFTMAX_VJP:
-        return gradient_strip(LOG_SOFTMAX_VJP, bundled, g, values, out, stride, n, columns, scratch, usual)
-    return gradient_strip(LOG_SOFTMAX_JVP, bundled, g, values, out, stride, n, columns, scratch, usual)
-
-
 cdef inline int any_gradient_strip(
     Gradient gradient, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
     Py_ssize_t columns, vec[double]* scratch, bint* usual,
 ) except -1 nogil:
-    """The same, compiled for each format as well."""
+    """The same, compiled for each gradient and format."""
     cdef Storage storage = common_storage(g, values, out)
-    if storage == AS_COMPUTED:
-        return one_gradient_strip(
-            gradient, bundled, stored_as(AS_COMPUTED, g), stored_as(AS_COMPUTED, values), stored_as(AS_COMPUTED, out), stride,
-            n, columns, scratch, usual,
-        )
-    if storage == FLOAT16:
-        return one_gradient_strip(
-            gradient, bundled, stored_as(FLOAT16, g), stored_as(FLOAT16, values), stored_as(FLOAT16, out), stride, n, columns,
-            scratch, usual,
-        )
-    if storage == BFLOAT16:
-        return one_gradient_strip(
-            gradient, bundled, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), stored_as(BFLOAT16, out), stride, n,
-            columns, scratch, usual,
-        )
-    return one_gradient_strip(gradient, bundled, g, values, out, stride, n, columns, scratch, usual)
+    if storage == DIFFERENT:
+        return gradient_strip(gradient, DIFFERENT, bundled, g, values, out, stride, n, columns, scratch, usual)
+    return specialised(
+        gradient_strip[real], gradient, storage, bundled, g, values, out, stride, n, columns, scratch, usual
+    )

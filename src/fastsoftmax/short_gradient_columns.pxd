@@ -13,8 +13,8 @@ from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP
 from fastsoftmax.panels cimport LANES, meet_lanes, smaller
 from fastsoftmax.row_blocks cimport lanes
 from fastsoftmax.simd cimport (
-    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, load_at, maximum, prefetch, reduce_max, select_less,
-    store, store_partial, stored, stored_as, vec,
+    DIFFERENT, Storage, broadcast, common_storage, is_specialised, load_at, maximum, prefetch, reduce_max, select_less, store,
+    store_partial, stored, stored_as, vec,
 )
 from fastsoftmax.vector_math cimport add_pair, real
 
@@ -95,34 +95,21 @@ cdef inline void fetch_ahead(
         prefetch((out + i * stride).at + AHEAD)
 
 
-cdef inline bint one_short_gradient(
-    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n
+cdef inline bint gradient_of_whole_vector(
+    Gradient gradient, Storage storage, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n
 ) noexcept nogil:
-    """The same of a whole vector, compiled for each gradient."""
-    cdef Py_ssize_t width = lanes(<real>0)
-    if gradient == SOFTMAX_VJP:
-        return gradient_of_vector(SOFTMAX_VJP, g, values, out, stride, n, width)
-    if gradient == LOG_SOFTMAX_VJP:
-        return gradient_of_vector(LOG_SOFTMAX_VJP, g, values, out, stride, n, width)
-    return gradient_of_vector(LOG_SOFTMAX_JVP, g, values, out, stride, n, width)
+    """The same of a whole vector in one format."""
+    return gradient_of_vector(
+        gradient, stored_as(storage, g), stored_as(storage, values), stored_as(storage, out), stride, n, lanes(<real>0)
+    )
 
 
 cdef inline bint short_gradient(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n,
     Py_ssize_t columns,
 ) noexcept nogil:
-    """The same of up to a vector, compiled for each format as well."""
+    """The same of up to a vector; of a whole one compiled for each gradient and format."""
     cdef Storage storage = common_storage(g, values, out)
-    if columns == lanes(<real>0) and storage == AS_COMPUTED:
-        return one_short_gradient(
-            gradient, stored_as(AS_COMPUTED, g), stored_as(AS_COMPUTED, values), stored_as(AS_COMPUTED, out), stride, n
-        )
-    if columns == lanes(<real>0) and storage == FLOAT16:
-        return one_short_gradient(
-            gradient, stored_as(FLOAT16, g), stored_as(FLOAT16, values), stored_as(FLOAT16, out), stride, n
-        )
-    if columns == lanes(<real>0) and storage == BFLOAT16:
-        return one_short_gradient(
-            gradient, stored_as(BFLOAT16, g), stored_as(BFLOAT16, values), stored_as(BFLOAT16, out), stride, n
-        )
+    if columns == lanes(<real>0) and storage != DIFFERENT:
+        return is_specialised(gradient_of_whole_vector[real], gradient, storage, g, values, out, stride, n)
     return gradient_of_vector(gradient, g, values, out, stride, n, columns)

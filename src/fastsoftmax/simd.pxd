@@ -46,6 +46,10 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     void prefetch[T](const T* p) noexcept
     T from_bits[T](T unused, long long bits) noexcept
 
+cdef extern from "specialised.hpp" namespace "simd" nogil:
+    int specialised(...) except -1
+    bint is_specialised "simd::specialised"(...) noexcept
+
 cdef extern from "stored.hpp" namespace "simd" nogil:
     cdef enum Storage:
         AS_COMPUTED
