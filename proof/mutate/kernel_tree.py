@@ -78,7 +78,7 @@ def _blamed(tree, output):
         lines = source.read_text().split("\n")
         numbers |= set(map(int, re.findall(r"# #(\d+)#", lines[int(line) - 1])))
     for path, line in re.findall(
-        r"^(\S+\.(?:cpp|hpp)):(\d+):\d+: (?:error|note)", output, re.MULTILINE
+        r"^(\S+\.(?:cpp|hpp)):(\d+):\d+: (?:error|note|  required)", output, re.MULTILINE
     ):
         found = tree / path
         if found.exists():
