@@ -215,3 +215,18 @@ def test_an_infinite_loss_is_silent_though_its_gradient_is_not(fs, dtype):
             assert fs.cross_entropy(x, [label]) == INF
             with pytest.raises(FloatingPointError, match="invalid value"):
                 fs.cross_entropy_value_and_grad(x, [label])
+
+
+@pytest.mark.parametrize("sample_weight", [[1, -1], [np.inf, 1], [np.inf, -np.inf], [0, np.inf]])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8"])
+def test_a_nan_that_weights_make_has_one_sign(fs, sample_weight, reduction, kind):
+    """Processors give it either."""
+    x = np.array([[0, 1, -np.inf], [1, 2, 3]], kind)
+    with np.errstate(invalid="ignore"):
+        loss, grad = fs.cross_entropy_value_and_grad(
+            x, [0, 1], sample_weight=sample_weight, reduction=reduction
+        )
+    for result in (loss, grad):
+        assert not np.signbit(result[np.isnan(result)]).any()
+    assert np.isnan(loss).any() or np.isnan(grad).any() or reduction != "mean"

@@ -94,6 +94,11 @@ def _classes_between(x: Array) -> int:
     return place
 
 
+def _make_canonical(result: Array) -> None:
+    """Give every nan one sign: of a product of infinity and 0 each processor makes its own."""
+    np.copyto(result, np.nan, where=np.isnan(result))
+
+
 def _run(
     logits: Array,
     coefficients: OfLabels | OfProbabilities,
@@ -145,6 +150,10 @@ def _run(
             piece = coefficients.piece(start, stop, part, scratch)
             piece_losses = row_losses[: stop - start]
             invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
+            if not np.isfinite(piece.total).all():
+                _make_canonical(piece_losses)
+                if block is not None:
+                    _make_canonical(block)
             if target is not None and block is not None:
                 copy(target, block.reshape(target.shape))
             if losses is None:

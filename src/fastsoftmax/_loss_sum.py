@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from math import isfinite
+from math import isfinite, isnan, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +44,7 @@ class LossSum:
     @property
     def value(self) -> float:
         """The sum of all."""
-        # Beside an infinite sum its rounding error is nan.
+        # Beside an infinite sum its rounding error is nan. Of infinities of both signs processors
+        # make nans of either sign.
         high, low = self._state.tolist()
-        return float(high + low if isfinite(high) else high)
+        return float(high + low if isfinite(high) else nan if isnan(high) else high)

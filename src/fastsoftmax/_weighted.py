@@ -36,12 +36,12 @@ _LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 # The largest number that log1p takes.
 _HUGE = 2.0**1021
 
-# Below this exp(d) times the ratio of any two weights is 0. Above its opposite no difference can
-# lie that matters.
+# exp of less, times the ratio or the product of any two weights, is 0; exp of more than its
+# opposite is infinite.
 _LOWEST = -4000.0
 
 
-def _apart(a: Array, origin: Array) -> tuple[Array, Array]:
+def apart(a: Array, origin: Array) -> tuple[Array, Array]:
     """a - origin, rounded, and the rounding error of it."""
     difference = a - origin
     back = difference - a
@@ -49,10 +49,10 @@ def _apart(a: Array, origin: Array) -> tuple[Array, Array]:
     return difference, error
 
 
-def _scaled_exp(difference: Array, error: Array, exponent: Array, factor: Array) -> Array:
+def scaled_exp(difference: Array, error: Array, exponent: Array, factor: Array) -> Array:
     """factor * exp(difference + error) * 2**exponent, without overflow on the way."""
-    far = ~(difference > _LOWEST)
-    difference[far] = _LOWEST
+    far = ~(abs(difference) < -_LOWEST)
+    difference[far] = np.where(difference[far] > 0, -_LOWEST, _LOWEST)
     error[far] = 0
     n = np.rint(difference * _LOG2_E)
     remainder = ((difference - n * _LN2_HIGH) - n * _LN2_LOW) + error
@@ -87,8 +87,8 @@ def _log_of_sum(a: Array, b: Array) -> tuple[Array, Array]:
     dominant = ((a - highest) + log_of_weights).argmax(axis=1)
     origin = np.where(nothing, 0, a[rows, dominant])
     weight_mantissa, weight_exponent = mantissa[rows, dominant], exponent[rows, dominant]
-    difference, error = _apart(a, origin[:, np.newaxis])
-    terms = _scaled_exp(difference, error, exponent - weight_exponent[:, np.newaxis], mantissa)
+    difference, error = apart(a, origin[:, np.newaxis])
+    terms = scaled_exp(difference, error, exponent - weight_exponent[:, np.newaxis], mantissa)
     terms[rows, dominant] = 0
     rest = terms.sum(axis=1) / weight_mantissa
 

@@ -5,7 +5,8 @@
 (b) Blocks are float64, so that a float32 exponential and its weight do not overflow apart.
 (c) The kernels know nothing of the weights, so whether a nan was made is found out here.
 (d) What the kernel is given is small where the result may be: below the smallest normal number it
-    would round before the weight does. Rows that have room for it go through it larger.
+    would round before the weight does. Rows that have room for it go through it larger. In the
+    others the factors of a product may be far apart, and it is made of mantissas and exponents.
 (e) A result is made in the scratch that a is, and copied to `out` when nothing can fail any more.
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._target import kernels
+from ._weighted import apart, scaled_exp
 
 if TYPE_CHECKING:
     from ._arguments import Array, Mask
@@ -47,11 +49,31 @@ def _made_nan(result: Array, came: Mask, *rows: Array) -> bool:
 _ROOM = 2.0**208
 
 
-def _room(vector: Array, a: Array, b: Array, lse: Array) -> Array:
-    """What rows are multiplied by: as much as nothing overflows by, nor lifts what counts as 0."""
-    is_small = (vector < 2.0**150) & (abs(b).max(axis=1) < 2.0**150) & (a.max(axis=1) - lse < 100)
-    room: Array = np.where(is_small, _ROOM, 1)
-    return room
+def _are_small(vector: Array, a: Array, b: Array, lse: Array) -> Mask:
+    """Which rows have room: nothing overflows when it is _ROOM times as large."""
+    small: Mask = (
+        (vector < 2.0**150) & (abs(b).max(axis=1) < 2.0**150) & (a.max(axis=1) - lse < 100)
+    )
+    return small
+
+
+def _products(
+    small: Mask, vector: Array, a: Array, b: Array, lse: Array
+) -> tuple[Mask, Array] | None:
+    """Which slices are finite and not small, and vector * b * exp(a - lse) of these, (m, n).
+
+    What leaves the range is rounded once. `vector` has one number a slice, or one an element.
+    """
+    if small.all():
+        return None
+    numbers = vector if vector.ndim == 3 else vector[:, None]
+    far = ~small & np.isfinite(lse)
+    far &= (np.isfinite(numbers) & np.isfinite(b) & (a < np.inf)).all(axis=1)
+    a, b = a.swapaxes(1, 2)[far], b.swapaxes(1, 2)[far]
+    difference, error = apart(a, lse[far][:, None])
+    mantissa, exponent = np.frexp(numbers.swapaxes(1, 2)[far])
+    b_mantissa, b_exponent = np.frexp(b)
+    return far, scaled_exp(difference, error, b_exponent + exponent, b_mantissa * mantissa)
 
 
 def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
@@ -59,15 +81,21 @@ def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     result = a
     removed = _remove(a, b)
     came = _came(a, b)
-    room = _room(abs(g), a, b, lse)
+    small = _are_small(abs(g), a, b, lse)
+    products = _products(small, g, a, b, lse)
+    room = np.where(small, _ROOM, 1)
     kernels.logsumexp_vjp(g * room, a, lse, result)
     np.multiply(result, b, out=result)
     np.multiply(result, 1 / room[:, None], out=result)
+    if products is not None:
+        result.swapaxes(1, 2)[products[0]] = products[1]
     np.copyto(result, 0, where=removed)
     totals = result.sum(axis=1)
     if np.isnan(totals).any():
+        nans = np.isnan(result)
         # A product's nan has the sign of an operand, or the one that the processor prefers.
-        np.copyto(result, np.nan, where=np.isnan(result))
+        np.copyto(result, np.nan, where=nans)
+        totals = np.where(nans.any(axis=1), np.nan, 0)  # not where infinities cancel
     made = _made_nan(totals, came, g, lse)
     if out is not result:
         np.copyto(out, result)
@@ -79,10 +107,15 @@ def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     removed = _remove(a, b)
     np.copyto(t, 0, where=removed)
     came = _came(t, a, b)
-    room = _room(abs(t).max(axis=1), a, b, lse)
+    small = _are_small(abs(t).max(axis=1), a, b, lse)
+    products = _products(small, t, a, b, lse)
+    room = np.where(small, _ROOM, 1)
     np.multiply(t, room[:, None], out=t)
     np.multiply(t, b, out=t)
     np.copyto(t, 0, where=removed)
     kernels.logsumexp_jvp(t, a, lse, out)
     np.multiply(out, 1 / room, out=out)
+    if products is not None:
+        sums = np.ascontiguousarray(products[1]).sum(axis=1)
+        out[products[0]] = np.where(np.isnan(sums), np.nan, sums)
     return _made_nan(out, came, lse)
