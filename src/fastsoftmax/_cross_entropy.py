@@ -149,8 +149,9 @@ def _run(
                     block = x if reused else room(scratch, 1, shape, returned)
             piece = coefficients.piece(start, stop, part, scratch)
             piece_losses = row_losses[: stop - start]
+            is_finite = np.isfinite(piece.total).all()  # asked while nothing is written yet
             invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
-            if not np.isfinite(piece.total).all():
+            if not is_finite:
                 _make_canonical(piece_losses)
                 if block is not None:
                     _make_canonical(block)
