@@ -104,7 +104,8 @@ GCC_FLAGS = [
     "--param=max-inline-insns-single=300",
     "--param=inline-unit-growth=400",
     "--param=large-function-growth=2000",
-    # Room for a clone of each gradient's loops for each format (see simd/specialised.hpp): up to a third of the time.
+    # Room to clone a gradient's loops for each format (see simd/specialised.hpp): they take up to a
+    # third less time.
     "--param=ipa-cp-unit-growth=60",
     "-Wno-uninitialized",
     "-Wno-maybe-uninitialized",  # gcc 12 says it of its own intrinsics headers
