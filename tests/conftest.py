@@ -90,6 +90,13 @@ def same_shape_name(request):
 
 
 @pytest.fixture
+def set_cache(fs):
+    """Tell the kernels another size of the last-level cache; the true one at the end."""
+    yield fs._target.kernels.set_cache
+    fs._target.kernels.set_cache(fs._cache.cache)
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(20210811)
 

@@ -208,11 +208,9 @@ def _long_rows(half, rng):
 
 
 @pytest.fixture(params=[1, 32 << 20], ids=["no cache", "a large cache"])
-def cache(fs, request):
+def cache(set_cache, request):
     """The kernels are told how large it is: small ones let rows of softmax be read twice."""
-    fs._target.kernels.set_cache(request.param)
-    yield
-    fs._target.kernels.set_cache(fs._cache.cache)
+    set_cache(request.param)
 
 
 @pytest.mark.usefixtures("cache")

@@ -112,14 +112,6 @@ def workers(fs, monkeypatch):
     return 3
 
 
-@pytest.fixture
-def set_cache(fs):
-    """Tell the kernels how large the cache is."""
-    kernels = module(fs, "_target").kernels
-    yield kernels.set_cache
-    kernels.set_cache(module(fs, "_cache").cache)
-
-
 @DTYPES
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cached", [True, False])

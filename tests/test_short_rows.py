@@ -21,11 +21,9 @@ def _all(fs, x):
 
 
 @pytest.fixture(params=[1, 1 << 27], ids=["uncached", "cached"])
-def cache(request, fs):
+def cache(request, set_cache):
     """Rows that count as coming from memory, or from a cache."""
-    fs._target.kernels.set_cache(request.param)
-    yield
-    fs._target.kernels.set_cache(fs._cache.cache)
+    set_cache(request.param)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")

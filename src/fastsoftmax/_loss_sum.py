@@ -47,4 +47,6 @@ class LossSum:
         # Beside an infinite sum its rounding error is nan. Of infinities of both signs processors
         # make nans of either sign.
         high, low = self._state.tolist()
-        return float(high + low if isfinite(high) else nan if isnan(high) else high)
+        if isnan(high):
+            return nan
+        return float(high + low if isfinite(high) else high)
