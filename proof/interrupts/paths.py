@@ -207,8 +207,22 @@ def one_row_with_where():
 @path
 @repeated
 def one_row_with_weights():
-    x, b = np.zeros(REAL // 4, np.float32), np.ones(REAL // 4, np.float32)
+    x, b = np.zeros(REAL, np.float32), np.ones(REAL, np.float32)
     return functools.partial(fs.logsumexp, x, b=b)
+
+
+@path
+@repeated
+def gradient_of_one_row_with_weights():
+    x, b = np.zeros(REAL, np.float32), np.ones(REAL, np.float32)
+    return functools.partial(fs.logsumexp_vjp, 1.0, x, 18.0, b=b, out=np.empty_like(x))
+
+
+@path
+@repeated
+def tangent_of_one_row_with_weights():
+    x, b = np.zeros(REAL, np.float32), np.ones(REAL, np.float32)
+    return functools.partial(fs.logsumexp_jvp, b, x, 18.0, b=b)
 
 
 @path

@@ -40,7 +40,7 @@ from ._target import kernels
 from ._workers import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ._arguments import Array, DType
 
@@ -139,6 +139,16 @@ def _convert(target: Array, source: Array) -> None:
     kernels.convert(np.require(source, _native(source.dtype), ["C", "A"]), result)
     if not direct:
         np.copyto(target, result)
+
+
+def pieces(block: Array, size: int = LARGE_BOX) -> Iterator[slice]:
+    """Cut the slices of a block, so that Ctrl-C is heard between pieces of this size."""
+    outer, n, inner = block.shape
+    step = max(size // max(outer * inner, 1), 1)
+    for start in range(0, n, step):
+        if start > 0:
+            kernels.hear()
+        yield slice(start, start + step)
 
 
 def run(

@@ -13,17 +13,24 @@
 (d) exp and log are the kernels': NumPy's have other bits on other processors.
 (e) Rows only: NumPy's sum along the contiguous axis adds in an order that depends on the length
     alone, and so the bits do not depend on the layout.
+(f) Long rows are gone through in pieces of one length, three times: for the largest a, for the
+    dominant term and for the sum. Temporaries stay in cache then, and Ctrl-C is heard in between.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ._layout import BOX
+from ._packing import pieces
 from ._target import kernels
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ._arguments import Array, Mask
     from ._packing import Kernel
 
@@ -39,6 +46,8 @@ _HUGE = 2.0**1021
 # exp of less, times the ratio or the product of any two weights, is 0; exp of more than its
 # opposite is infinite.
 _LOWEST = -4000.0
+
+_PIECE = BOX
 
 
 def apart(a: Array, origin: Array) -> tuple[Array, Array]:
@@ -73,42 +82,124 @@ def _log1p(x: Array) -> Array:
     return np.where(x == -1, -np.inf, np.where(negative, -log, log))
 
 
-def _log_of_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """log|s| and the sign of s for rows (m, n) of finite or -inf a and finite b."""
-    takes_part = (b != 0) & (a > -np.inf)
-    a = np.where(takes_part, a, -np.inf)
-    b = np.where(takes_part, b, 1)
-    nothing = ~takes_part.any(axis=1)
-    highest = a.max(axis=1, keepdims=True)
+class _Part(NamedTuple):
+    """A piece (m, k) of rows, where what takes no part is exp(-inf) with a weight of 1."""
+
+    start: int
+    a: Array
+    mantissa: Array
+    exponent: Array
+
+
+class _Parts:
+    """The pieces of rows of a and b, to be gone through again and again."""
+
+    def __init__(self, a: Array, b: Array) -> None:
+        self._a = a
+        self._b = b
+        self.finite = True  # as far as it is known
+        self._only = [self._part(0)] if a.shape[1] <= _PIECE else None
+
+    def __iter__(self) -> Iterator[_Part]:
+        if self._only is not None:
+            yield from self._only
+            return
+        for start in range(0, self._a.shape[1], _PIECE):
+            kernels.hear()
+            yield self._part(start)
+
+    def _part(self, start: int) -> _Part:
+        a, b = self._a[:, start : start + _PIECE], self._b[:, start : start + _PIECE]
+        finite = np.isfinite(b) & (a < np.inf)
+        self.finite &= bool(finite.all())
+        takes_part = (a > -np.inf) & (b != 0) & finite
+        weights = np.where(takes_part, b, 1)
+        return _Part(start, np.where(takes_part, a, -np.inf), *np.frexp(weights))
+
+
+class _Dominant(NamedTuple):
+    """The largest term of each row: its logarithm less `highest`, where it stands, what it is."""
+
+    size: Array
+    place: Array
+    a: Array
+    mantissa: Array
+    exponent: Array
+    log_of_weight: Array
+
+    def replace(self, other: _Dominant) -> None:
+        """Take the other's in rows where it is larger."""
+        larger = other.size > self.size
+        for mine, new in zip(self, other, strict=True):
+            np.copyto(mine, new, where=larger)
+
+
+def _dominant(parts: _Parts, highest: Array) -> _Dominant:
+    """The largest terms of rows whose largest a is `highest`, (m, 1)."""
+    rows = np.arange(len(highest))
+    dominant = None
+    for start, a, mantissa, exponent in parts:
+        log_of_weights = _log(np.abs(mantissa), exponent)
+        size = (a - highest) + log_of_weights
+        place = size.argmax(axis=1)
+        found = _Dominant(
+            size[rows, place],
+            start + place,
+            a[rows, place],
+            mantissa[rows, place],
+            exponent[rows, place],
+            log_of_weights[rows, place],
+        )
+        if dominant is None:
+            dominant = found
+        else:
+            dominant.replace(found)
+    assert dominant is not None
+    return dominant
+
+
+def _log_of_sum(parts: _Parts) -> tuple[Array, Array]:
+    """log|s| and the sign of s for each row, of the terms that are finite."""
+    highest: Array = reduce(np.maximum, (part.a.max(axis=1, keepdims=True) for part in parts))
+    nothing = highest[:, 0] == -np.inf
     highest[nothing] = 0
-    rows = np.arange(len(a))
-    mantissa, exponent = np.frexp(b)
-    log_of_weights = _log(np.abs(mantissa), exponent)
-    dominant = ((a - highest) + log_of_weights).argmax(axis=1)
-    origin = np.where(nothing, 0, a[rows, dominant])
-    weight_mantissa, weight_exponent = mantissa[rows, dominant], exponent[rows, dominant]
-    difference, error = apart(a, origin[:, np.newaxis])
-    terms = scaled_exp(difference, error, exponent - weight_exponent[:, np.newaxis], mantissa)
-    terms[rows, dominant] = 0
-    rest = terms.sum(axis=1) / weight_mantissa
+    dominant = _dominant(parts, highest)
+    origin = np.where(nothing, 0, dominant.a)
+
+    sums = []
+    for start, x, mantissa, exponent in parts:
+        difference, error = apart(x, origin[:, np.newaxis])
+        relative = exponent - dominant.exponent[:, np.newaxis]
+        terms = scaled_exp(difference, error, relative, mantissa)
+        place = dominant.place - start
+        (rows,) = ((place >= 0) & (place < x.shape[1])).nonzero()
+        terms[rows, place[rows]] = 0
+        sums.append(terms.sum(axis=1, keepdims=True))
+    total = sums[0] if len(sums) == 1 else np.concatenate(sums, axis=1).sum(axis=1, keepdims=True)
+    rest = total[:, 0] / dominant.mantissa
 
     # |1 + rest| without rounding 1 + rest where the others outweigh the dominant term.
     log_ratio = _log1p(np.where(rest < -1, -2 - rest, rest))
-    value = (log_of_weights[rows, dominant] + log_ratio) + origin
+    value = (dominant.log_of_weight + log_ratio) + origin
     # Adding 0.0 makes of -0.0 an ordinary zero.
-    sign = np.sign(1 + rest) * np.sign(weight_mantissa) + 0.0
+    sign = np.sign(1 + rest) * np.sign(dominant.mantissa) + 0.0
     return np.where(nothing, -np.inf, value), np.where(nothing, 0, sign)
 
 
 def _settle_infinite(a: Array, b: Array, out: Array, sign: Array) -> bool:
     """Overwrite the results of rows with infinite or nan terms; true if infinities made a nan."""
-    takes_part = b != 0
-    infinite = np.isinf(b)
-    came = ((np.isnan(a) | np.isnan(b)) & takes_part).any(axis=1)
-    huge = ((a == np.inf) | (infinite & (a > -np.inf))) & takes_part
-    up = (huge & (b > 0)).any(axis=1)
-    down = (huge & (b < 0)).any(axis=1)
-    made = ((infinite & (a == -np.inf)).any(axis=1) | (up & down)) & ~came
+    came, up, down, lost = np.zeros((4, len(a)), np.bool_)
+    for start in range(0, a.shape[1], _PIECE):
+        x, weights = a[:, start : start + _PIECE], b[:, start : start + _PIECE]
+        kernels.hear()
+        takes_part = weights != 0
+        infinite = np.isinf(weights)
+        came |= ((np.isnan(x) | np.isnan(weights)) & takes_part).any(axis=1)
+        huge = ((x == np.inf) | (infinite & (x > -np.inf))) & takes_part
+        up |= (huge & (weights > 0)).any(axis=1)
+        down |= (huge & (weights < 0)).any(axis=1)
+        lost |= (infinite & (x == -np.inf)).any(axis=1)
+    made = (lost | (up & down)) & ~came
     np.copyto(out, np.inf, where=up | down)
     np.copyto(sign, 1, where=up)
     np.copyto(sign, -1, where=down)
@@ -120,18 +211,16 @@ def _settle_infinite(a: Array, b: Array, out: Array, sign: Array) -> bool:
 def weighted(a: Array, b: Array, out: Array, sign: Array) -> bool:
     """The kernel: blocks (outer, n, 1) to (outer, 1); true if it made a nan of infinities."""
     a, b, out, sign = a[:, :, 0], b[:, :, 0], out[:, 0], sign[:, 0]
-    finite = np.isfinite(b) & (a < np.inf)
     with np.errstate(all="ignore"):
-        if finite.all():
-            out[:], sign[:] = _log_of_sum(a, b)
-            return False
-        out[:], sign[:] = _log_of_sum(np.where(finite, a, -np.inf), np.where(finite, b, 0))
-        return _settle_infinite(a, b, out, sign)
+        parts = _Parts(a, b)
+        out[:], sign[:] = _log_of_sum(parts)
+        return not parts.finite and _settle_infinite(a, b, out, sign)
 
 
 def masked_weighted(a: Array, b: Array, inside: Mask, out: Array, sign: Array) -> bool:
     """The same for the elements inside a mask; overwrites b."""
-    np.copyto(b, 0, where=~inside)
+    for piece in pieces(b):
+        np.copyto(b[:, piece], 0, where=~inside[:, piece])
     return weighted(a, b, out, sign)
 
 

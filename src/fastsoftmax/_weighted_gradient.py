@@ -8,14 +8,16 @@
     would round before the weight does. Rows that have room for it go through it larger. In the
     others the factors of a product may be far apart, and it is made of mantissas and exponents.
 (e) A result is made in the scratch that a is, and copied to `out` when nothing can fail any more.
+(f) A slice longer than any box is gone through piece by piece, so that Ctrl-C is heard.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ._packing import copy, pieces
 from ._target import kernels
 from ._weighted import apart, scaled_exp
 
@@ -23,22 +25,48 @@ if TYPE_CHECKING:
     from ._arguments import Array, Mask
 
 
-def _remove(a: Array, b: Array) -> Mask:
-    """Overwrite a where its weight is 0, and return where."""
-    removed: Mask = b == 0
-    np.copyto(a, -np.inf, where=removed)
-    return removed
+_ROOM = 2.0**208
+_BOUND = 2.0**150
 
 
-def _came(*full: Array) -> Mask:
-    """Which slices (outer, inner) hold a nan in one of the arrays."""
-    came: Mask = np.logical_or.reduce([np.isnan(array.max(axis=1)) for array in full])
-    return came
+class _Slices(NamedTuple):
+    """What is known of the slices (outer, inner) of a block."""
+
+    came: Mask  # a nan came in
+    small: Mask  # nothing overflows when it is _ROOM times as large
+    far: Mask  # the others, if all is finite
 
 
-def _made_nan(result: Array, came: Mask, *rows: Array) -> bool:
-    """Whether the result (outer, inner) of a slice is nan though none came in."""
-    made = np.isnan(result) & ~came
+def _look(vector: Array, a: Array, b: Array, lse: Array) -> _Slices:
+    """Overwrite a where its weight is 0, and look through the slices.
+
+    `vector` has one number a slice, or one an element, which is overwritten there as well.
+    """
+    each = vector.ndim == 3
+    largest_a, largest_b, largest = np.full((3, *lse.shape), -np.inf)
+    if not each:
+        largest = abs(vector)
+    for piece in pieces(a):
+        x, weights = a[:, piece], b[:, piece]
+        removed = weights == 0
+        np.copyto(x, -np.inf, where=removed)
+        np.maximum(largest_a, x.max(axis=1), out=largest_a)
+        np.maximum(largest_b, abs(weights).max(axis=1), out=largest_b)
+        if each:
+            numbers = vector[:, piece]
+            np.copyto(numbers, 0, where=removed)
+            np.maximum(largest, abs(numbers).max(axis=1), out=largest)
+    came = np.isnan(largest_a) | np.isnan(largest_b)
+    if each:
+        came |= np.isnan(largest)
+    finite = np.isfinite(lse) & (largest_a < np.inf) & (largest_b < np.inf) & (largest < np.inf)
+    small = (largest < _BOUND) & (largest_b < _BOUND) & (largest_a - lse < 100)
+    return _Slices(came, small, ~small & finite)
+
+
+def _made_nan(holds_nan: Mask, came: Mask, *rows: Array) -> bool:
+    """Whether the result of a slice (outer, inner) holds a nan though none came in."""
+    made = holds_nan & ~came
     if not made.any():
         return False
     for array in rows:
@@ -46,76 +74,57 @@ def _made_nan(result: Array, came: Mask, *rows: Array) -> bool:
     return bool(made.any())
 
 
-_ROOM = 2.0**208
-
-
-def _are_small(vector: Array, a: Array, b: Array, lse: Array) -> Mask:
-    """Which rows have room: nothing overflows when it is _ROOM times as large."""
-    small: Mask = (
-        (vector < 2.0**150) & (abs(b).max(axis=1) < 2.0**150) & (a.max(axis=1) - lse < 100)
-    )
-    return small
-
-
-def _products(
-    small: Mask, vector: Array, a: Array, b: Array, lse: Array
-) -> tuple[Mask, Array] | None:
-    """Which slices are finite and not small, and vector * b * exp(a - lse) of these, (m, n).
-
-    What leaves the range is rounded once. `vector` has one number a slice, or one an element.
-    """
-    if small.all():
-        return None
+def _products(vector: Array, a: Array, b: Array, lse: Array, far: Mask) -> Array:
+    """The numbers vector * b * exp(a - lse) of some slices (m, n), rounded once."""
     numbers = vector if vector.ndim == 3 else vector[:, None]
-    far = ~small & np.isfinite(lse)
-    far &= (np.isfinite(numbers) & np.isfinite(b) & (a < np.inf)).all(axis=1)
     a, b = a.swapaxes(1, 2)[far], b.swapaxes(1, 2)[far]
     difference, error = apart(a, lse[far][:, None])
     mantissa, exponent = np.frexp(numbers.swapaxes(1, 2)[far])
     b_mantissa, b_exponent = np.frexp(b)
-    return far, scaled_exp(difference, error, b_exponent + exponent, b_mantissa * mantissa)
+    return scaled_exp(difference, error, b_exponent + exponent, b_mantissa * mantissa)
 
 
 def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     """Write g * b * exp(a - lse). Overwrites a, which `out` may be."""
-    result = a
-    removed = _remove(a, b)
-    came = _came(a, b)
-    small = _are_small(abs(g), a, b, lse)
-    products = _products(small, g, a, b, lse)
+    came, small, far = _look(g, a, b, lse)
     room = np.where(small, _ROOM, 1)
-    kernels.logsumexp_vjp(g * room, a, lse, result)
-    np.multiply(result, b, out=result)
-    np.multiply(result, 1 / room[:, None], out=result)
-    if products is not None:
-        result.swapaxes(1, 2)[products[0]] = products[1]
-    np.copyto(result, 0, where=removed)
-    totals = result.sum(axis=1)
-    if np.isnan(totals).any():
-        nans = np.isnan(result)
-        # A product's nan has the sign of an operand, or the one that the processor prefers.
-        np.copyto(result, np.nan, where=nans)
-        totals = np.where(nans.any(axis=1), np.nan, 0)  # not where infinities cancel
-    made = _made_nan(totals, came, g, lse)
-    if out is not result:
-        np.copyto(out, result)
-    return made
+    any_far = far.any()
+    holds_nan = np.zeros(lse.shape, np.bool_)
+    for piece in pieces(a):
+        result, weights = a[:, piece], b[:, piece]
+        products = _products(g, result, weights, lse, far) if any_far else None
+        kernels.logsumexp_vjp(g * room, result, lse, result)
+        np.multiply(result, weights, out=result)
+        np.multiply(result, 1 / room[:, None], out=result)
+        if products is not None:
+            result.swapaxes(1, 2)[far] = products
+        np.copyto(result, 0, where=weights == 0)
+        if np.isnan(result.sum()):
+            nans = np.isnan(result)
+            # A product's nan has the sign of an operand, or the one that the processor prefers.
+            np.copyto(result, np.nan, where=nans)
+            holds_nan |= nans.any(axis=1)
+    if out is not a:
+        copy(out, a)
+    return _made_nan(holds_nan, came, g, lse)
 
 
 def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     """Write sum(b * exp(a - lse) * t). Overwrites t and a."""
-    removed = _remove(a, b)
-    np.copyto(t, 0, where=removed)
-    came = _came(t, a, b)
-    small = _are_small(abs(t).max(axis=1), a, b, lse)
-    products = _products(small, t, a, b, lse)
+    came, small, far = _look(t, a, b, lse)
     room = np.where(small, _ROOM, 1)
-    np.multiply(t, room[:, None], out=t)
-    np.multiply(t, b, out=t)
-    np.copyto(t, 0, where=removed)
+    sums = []
+    for piece in pieces(a):
+        numbers, weights = t[:, piece], b[:, piece]
+        if far.any():
+            products = _products(numbers, a[:, piece], weights, lse, far)
+            sums.append(np.ascontiguousarray(products).sum(axis=1))
+        np.multiply(numbers, room[:, None], out=numbers)
+        np.multiply(numbers, weights, out=numbers)
+        np.copyto(numbers, 0, where=weights == 0)
     kernels.logsumexp_jvp(t, a, lse, out)
     np.multiply(out, 1 / room, out=out)
-    if products is not None:
-        sums = np.ascontiguousarray(products[1]).sum(axis=1)
-        out[products[0]] = np.where(np.isnan(sums), np.nan, sums)
-    return _made_nan(out, came, lse)
+    if sums:
+        total = np.sum(sums, axis=0)
+        out[far] = np.where(np.isnan(total), np.nan, total)
+    return _made_nan(np.isnan(out), came, lse)

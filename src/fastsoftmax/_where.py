@@ -17,27 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._layout import LARGE_BOX
-from ._target import kernels
+from ._packing import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ._arguments import Array, Mask
     from ._packing import Kernel
 
 
 _NOTHING = np.array(-np.inf)
 _ZERO = np.array(0.0)
-
-
-def _pieces(block: Array) -> Iterator[slice]:
-    """Cut the slices of a block; Ctrl-C is heard in between."""
-    outer, n, inner = block.shape
-    step = max(LARGE_BOX // max(outer * inner, 1), 1)
-    for start in range(0, n, step):
-        if start > 0:
-            kernels.hear()
-        yield slice(start, start + step)
 
 
 class _Outside:
@@ -52,7 +40,7 @@ class _Outside:
         if self._outside is not None:
             np.copyto(block, value, where=self._outside, casting="unsafe")
             return
-        for piece in _pieces(block):
+        for piece in pieces(block):
             outside = ~self._inside[:, piece]
             np.copyto(block[:, piece], value, where=outside, casting="unsafe")
 
@@ -61,10 +49,10 @@ def _leave_out(x: Array, inside: Mask, outside: _Outside) -> Mask:
     """Overwrite what is outside in x; return which slices (outer, 1, inner) are left empty."""
     outside.overwrite(x, _NOTHING)
     empty: Mask = np.ones((x.shape[0], 1, x.shape[2]), np.bool_)
-    for piece in _pieces(x):
+    for piece in pieces(x):
         empty &= ~np.logical_or.reduce(inside[:, piece], axis=1, keepdims=True)
     if empty.any():
-        for piece in _pieces(x):
+        for piece in pieces(x):
             np.copyto(x[:, piece], _ZERO, where=empty, casting="unsafe")
     return empty
 

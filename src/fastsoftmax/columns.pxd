@@ -270,9 +270,9 @@ cdef inline int long_tile(
     cdef bint in_place = operation == SOFTMAX and x == y
     cdef bint any_careful = False
     cdef real* kept = panels + PANELS * panel_size if in_place else panels
-    for j in range(WIDEST):
-        shifts[j] = 0
-        tops[j] = 0
+    for j in range(WIDEST):  # also for lanes beyond the columns
+        shifts[j] = tops[j] = lows[j] = 0
+        results[j] = 1
         nearest[j] = -INFINITY
     sum_tile(False, x, stride, n, columns, panels, panel_size, shifts, largest, terms, none)
     for j in range(columns):

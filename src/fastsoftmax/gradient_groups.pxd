@@ -3,7 +3,8 @@
 (a) As in row_groups.pxd, the rows of a group take each step one after the other, so that none waits for its own reduction.
     The lanes of their sums are transposed and meet as those of columns do (see gradient_strips.pxd), a row in each lane, and
     so does what follows from the sums.
-(b) A level-1 cache holds the rows of a group until they are read again.
+(b) A level-1 cache holds the rows of a group until they are read again. Where the rows lie in memory, the time of reading and
+    writing by turns is what counts, and short turns are best: a group is smaller then (1.05-1.2 times as fast).
 (c) exp(logp) is taken as it is. A row with a logp above 0, or a sum that is not finite or near the end of the range, is for
     the row kernel, before anything of it is written.
 (d) Each number goes through the operations of gradients.pxd in their order, and so has the bits it has there.
@@ -15,7 +16,6 @@ from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, any_positive, gradient_rows, step, with_unit,
 )
 from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
-from fastsoftmax.short_rows cimport SHORT
 from fastsoftmax.simd cimport (
     Storage, broadcast, common_storage, load, load_at, load_partial, maximum, specialised, store, store_partial, stored,
     stored_as, transpose, vec,
@@ -28,8 +28,10 @@ cdef enum:
     LANES = 16  # of float32
     FEWEST = 3  # rows that are worth it
     MIDDLE = 256  # elements of a row from which on it has less to gain from its neighbours
+    MIDDLE_FAR = 200  # the same of float32 rows in memory
     LONGEST = 16777216  # elements of a row, which takes 20 ms: nothing is heard within a group
     GROUPED = 2048  # elements of float32 in a group of rows, if more than one
+    TURN = 512  # the same of rows in memory, one more row to the end of it
 
 
 cdef inline void add_rest(
@@ -196,21 +198,29 @@ cdef inline bint has_grouped_rows(
         return n <= LONGEST and (outer >= FEWEST or n > GROUPED)
     if outer < FEWEST:
         return False
-    # From memory, only the time of reading and writing by turns counts, and short turns are best.
-    return gradient == SOFTMAX_VJP and n <= (MIDDLE if are_resident(<real>0, outer, n, cache) else SHORT)
+    return gradient == SOFTMAX_VJP and n <= (
+        MIDDLE if are_resident(<real>0, outer, n, cache) else MIDDLE_FAR * 4 // <Py_ssize_t>sizeof(real)
+    )
+
+
+cdef inline Py_ssize_t rows_of_group(real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache) noexcept nogil:
+    """How many rows (outer, n) make a group; the last-level cache has so many bytes."""
+    cdef Py_ssize_t words = <Py_ssize_t>sizeof(real) // 4
+    cdef Py_ssize_t rows = GROUPED // words // n
+    if not are_resident(<real>0, outer, n, cache):
+        rows = (TURN // words + n - 1) // n
+    return 1 if rows < 1 else rows if rows < lanes(<real>0) else lanes(<real>0)
 
 
 cdef inline int groups_of_rows(
     Gradient gradient, Storage storage, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
-    bint* made_nan,
+    Py_ssize_t size, bint* made_nan,
 ) except -1 nogil:
-    """One gradient over rows (outer, n), all of one storage."""
+    """One gradient over rows (outer, n), all of one storage, in groups of this size."""
     cdef bint usual[LANES]
-    cdef Py_ssize_t size = GROUPED * 4 // <Py_ssize_t>sizeof(real) // n
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t rows, row, at
-    size = 1 if size < 1 else size if size < lanes(<real>0) else lanes(<real>0)
     g = stored_as(storage, g)
     values = stored_as(storage, values)
     out = stored_as(storage, out)
@@ -234,9 +244,10 @@ cdef inline int groups_of_rows(
 
 cdef inline int grouped_gradient_rows(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t outer, Py_ssize_t n,
-    bint* made_nan,
+    Py_ssize_t cache, bint* made_nan,
 ) except -1 nogil:
-    """The same, compiled for each gradient and format."""
+    """The same, compiled for each gradient and format; the last-level cache has so many bytes."""
     return specialised(
-        groups_of_rows[real], gradient, common_storage(g, values, out), g, values, out, outer, n, made_nan
+        groups_of_rows[real], gradient, common_storage(g, values, out), g, values, out, outer, n,
+        rows_of_group(<real>0, outer, n, cache), made_nan,
     )

@@ -23,7 +23,7 @@ cdef inline int reduce_any_rows(
     if are_short_rows(operation, <real>0, outer, n, cache):
         return reduce_short_rows(operation, x, y, outer, n, cache, made_nan)
     if is_grouped(operation, <real>0, outer, n, cache):
-        return reduce_grouped_rows(operation, x, y, outer, n, made_nan)
+        return reduce_grouped_rows(operation, x, y, outer, n, cache, made_nan)
     return reduce_rows(operation, native(x), native(<const real*>y), outer, n, past_caches, made_nan)
 
 

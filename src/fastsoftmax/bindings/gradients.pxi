@@ -36,7 +36,7 @@ cdef int multiply(
     if stride == 1 and grouped and has_overlapped_rows(gradient, <real>0, outer, n, held):
         return overlapped_gradient_rows(gradient, g, values, out, outer, n, made_nan)
     if stride == 1 and grouped and has_grouped_rows(gradient, <real>0, outer, n, held):
-        return grouped_gradient_rows(gradient, g, values, out, outer, n, made_nan)
+        return grouped_gradient_rows(gradient, g, values, out, outer, n, held, made_nan)
     if stride == 1:
         return gradient_rows(gradient, g, values, lse, out, outer, n, made_nan)
     return gradient_columns(gradient, g, values, lse, out, outer, n, inner, stride, made_nan)
