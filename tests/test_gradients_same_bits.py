@@ -7,7 +7,7 @@ import layouts
 import numpy as np
 import pytest
 import targets
-from formats import assert_same_bits
+from formats import assert_same_bits, of
 
 NAMES = pytest.mark.parametrize("name", backward.ALL)
 
@@ -244,3 +244,46 @@ def test_bundled_columns_of_any_length_have_the_bits_of_rows(fs, product, dtype,
         rows = [np.moveaxis(a, 1, 2).copy() for a in arrays]
         expected = getattr(fs, product)(*rows, axis=2)
         assert_same_bits(getattr(fs, product)(*arrays, axis=1), np.moveaxis(expected, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((9, 10), 1),
+        ((9, 100), 1),
+        ((9, 300), 1),
+        ((4, 1_030), 1),
+        ((2, 3_000), 1),
+        ((1, 70_000), 1),
+        ((10, 40), 0),
+        ((100, 40), 0),
+        ((1_100, 20), 0),
+        ((300, 5), 0),
+        ((2, 90, 33), 1),
+    ],
+    ids=str,
+)
+def test_a_logp_above_zero_is_seen_wherever_results_go(fs, dtype, shape, axis, rng):
+    """Apart from the inputs it may be seen when results have been written already."""
+    g, logits = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    logp = fs.log_softmax(logits, axis)
+    expected = fs.log_softmax_vjp(g, logp, axis)
+    for place in (0, logp.size // 2, logp.size - 1):
+        changed = logp.copy()
+        changed.reshape(-1)[place] = 3.0
+        results = [fs.log_softmax_vjp(g, changed, axis), np.empty_like(g), g.copy(), changed.copy()]
+        fs.log_softmax_vjp(g, changed, axis, out=results[1])
+        fs.log_softmax_vjp(results[2], changed, axis, out=results[2])
+        fs.log_softmax_vjp(g, results[3], axis, out=results[3])
+        for result in results[1:]:
+            assert_same_bits(result, results[0])
+        inside = np.unravel_index(place, shape)
+        sum_of_g = g.astype(np.longdouble).sum(axis)[inside[:axis] + inside[axis + 1 :]]
+        exact = g[inside].astype(np.longdouble) - np.exp(np.longdouble(3)) * sum_of_g
+        error = 4.0 * np.finfo(np.float32).eps if dtype != np.float64 else 1e-14
+        error = max(error, 2.0 ** -(of(dtype).digits - 1))
+        assert abs(results[0][inside].astype(np.longdouble) - exact) <= error * max(abs(exact), 30)
+        slices = np.moveaxis(results[0], axis, -1), np.moveaxis(expected, axis, -1)
+        others = np.ones(slices[0].shape[:-1], bool)
+        others[inside[:axis] + inside[axis + 1 :]] = False
+        assert_same_bits(slices[0][others], slices[1][others])

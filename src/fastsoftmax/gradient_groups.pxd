@@ -8,10 +8,12 @@
 (c) exp(logp) is taken as it is. A row with a logp above 0, or a sum that is not finite or near the end of the range, is for
     the row kernel, before anything of it is written.
 (d) Each number goes through the operations of gradients.pxd in their order, and so has the bits it has there.
-(e) A long row of log_softmax is a group of its own: the row kernel would read it once more, for its largest logp.
+(e) A long row of log_softmax is a group of its own: the row kernel would read it once more, for its largest logp. The sum of g
+    alone does without logp, which is looked at when the results are written, where these lie apart from the inputs: they
+    count for nothing if one was above 0.
 """
 
-from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums, unusual_values
+from fastsoftmax.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums, sums_g_alone, unusual_values
 from fastsoftmax.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, any_positive, gradient_rows, step, with_unit,
 )
@@ -35,32 +37,37 @@ cdef enum:
 
 
 cdef inline void add_rest(
-    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t i, Py_ssize_t n, vec[double]* first, vec[double]* second,
-    vec[real]* largest,
+    Gradient gradient, bint g_alone, stored[real] g, stored[real] values, Py_ssize_t i, Py_ssize_t n, vec[double]* first,
+    vec[double]* second, vec[real]* largest,
 ) noexcept nogil:
     """The end of `sum_of_row`, from i on."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef vec[real] x, v, y, w
     if i < n:
         load_at(g, i, n, <real>0, &x)
-        load_at(values, i, n, <real>0, &v)
         load_at(g, i + width, n, <real>0, &y)
-        load_at(values, i + width, n, <real>0, &w)
+        v = w = broadcast(<real>0)
+        if not g_alone:
+            load_at(values, i, n, <real>0, &v)
+            load_at(values, i + width, n, <real>0, &w)
         if gradient != SOFTMAX_VJP:
             largest[0] = maximum(unusual_values(gradient, x, v), maximum(unusual_values(gradient, y, w), largest[0]))
         add_products(gradient, column_weights(gradient, v), x, column_weights(gradient, w), y, first, second)
 
 
 cdef inline void add_two(
-    Gradient gradient, stored[real] g, stored[real] values, vec[double]* first, vec[double]* second, vec[real]* top,
-    vec[real]* more,
+    Gradient gradient, bint g_alone, stored[real] g, stored[real] values, vec[double]* first, vec[double]* second,
+    vec[real]* top, vec[real]* more,
 ) noexcept nogil:
-    """(first, second) += weight * g of two vectors, and the largest logp of each."""
+    """(first, second) += weight * g of two vectors, and the largest logp of each, if it is read."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef vec[real] x = load(g)
     cdef vec[real] y = load(g + width)
-    cdef vec[real] v = load(values)
-    cdef vec[real] w = load(values + width)
+    cdef vec[real] v = broadcast(<real>0)
+    cdef vec[real] w = v
+    if not g_alone:
+        v = load(values)
+        w = load(values + width)
     if gradient != SOFTMAX_VJP:
         top[0] = maximum(unusual_values(gradient, x, v), top[0])
         more[0] = maximum(unusual_values(gradient, y, w), more[0])
@@ -68,10 +75,10 @@ cdef inline void add_two(
 
 
 cdef inline void sum_of_row(
-    Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t n, vec[double]* sum_a, vec[double]* sum_b,
-    vec[real]* largest,
+    Gradient gradient, bint g_alone, stored[real] g, stored[real] values, Py_ssize_t n, vec[double]* sum_a,
+    vec[double]* sum_b, vec[real]* largest,
 ) noexcept nogil:
-    """The sum of weight * g over one block of a row, a sum in each lane, and the largest logp."""
+    """The sum of weight * g over one block of a row, a sum in each lane, and the largest logp, if it is read."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef vec[double] first = broadcast(0.0)
@@ -79,10 +86,10 @@ cdef inline void sum_of_row(
     cdef vec[real] top = largest[0]
     cdef vec[real] more = top
     while i + 2 * width <= n:
-        add_two(gradient, g + i, values + i, &first, &second, &top, &more)
+        add_two(gradient, g_alone, g + i, values + i, &first, &second, &top, &more)
         i += 2 * width
     top = maximum(top, more)
-    add_rest(gradient, g, values, i, n, &first, &second, &top)
+    add_rest(gradient, g_alone, g, values, i, n, &first, &second, &top)
     sum_a[0] = first
     sum_b[0] = second
     largest[0] = top
@@ -127,24 +134,31 @@ cdef inline vec[real] result(
 
 cdef inline void write_row(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, vec[real] sum, vec[real] high,
-    vec[real] low,
+    vec[real] low, vec[real]* largest,
 ) noexcept nogil:
-    """The elementwise step."""
+    """The elementwise step; and the largest logp of log_softmax's vjp."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i = 0
     cdef vec[real] v
+    cdef vec[real] top = largest[0]
     while i + width <= n:
-        store(out + i, result(gradient, load(g + i), load(values + i), sum, high, low))
+        v = load(values + i)
+        if gradient == LOG_SOFTMAX_VJP:
+            top = maximum(v, top)
+        store(out + i, result(gradient, load(g + i), v, sum, high, low))
         i += width
     if i < n:
         v = load_partial(values + i, n - i, <real>0)
+        if gradient == LOG_SOFTMAX_VJP:
+            top = maximum(v, top)
         store_partial(out + i, result(gradient, load_partial(g + i, n - i, <real>0), v, sum, high, low), n - i)
+    largest[0] = top
 
 
 cdef inline void gradient_group(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, Py_ssize_t rows, bint* usual
 ) noexcept nogil:
-    """One gradient over up to a vector's lanes of rows; tell which of them are usual, and nothing is written of the others."""
+    """One gradient over up to a vector's lanes of rows; tell which of them are usual. The inputs of others are as they were."""
     cdef vec[double] first[LANES]
     cdef vec[double] second[LANES]
     cdef vec[double] sums[PARTS]
@@ -156,6 +170,7 @@ cdef inline void gradient_group(
     cdef vec[real] a, b, c, d
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length, row
+    cdef bint g_alone = sums_g_alone(gradient, g, values, out)
     for row in range(PARTS):
         sums[row] = broadcast(0.0)
     for row in range(rows):
@@ -164,7 +179,8 @@ cdef inline void gradient_group(
         length = n - start if n - start < BLOCK else BLOCK
         for row in range(rows):
             sum_of_row(
-                gradient, g + row * n + start, values + row * n + start, length, &first[row], &second[row], &largest[row]
+                gradient, g_alone, g + row * n + start, values + row * n + start, length, &first[row], &second[row],
+                &largest[row],
             )
         add_sums(<real>0, rows, <vec[double]*>first, <vec[double]*>second, <vec[double]*>sums)
         start += length
@@ -181,8 +197,10 @@ cdef inline void gradient_group(
         if usual[row]:
             write_row(
                 gradient, g + row * n, values + row * n, out + row * n, n, broadcast(sum[row]), broadcast(high[row]),
-                broadcast(low[row]),
+                broadcast(low[row]), &largest[row],
             )
+            if g_alone:
+                usual[row] = not any_positive(largest[row])
 
 
 cdef inline bint are_resident(real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache) noexcept nogil:

@@ -10,7 +10,7 @@
 from fastsoftmax.gradient_groups cimport (
     FEWEST, MIDDLE, add_rest, add_two, are_resident, result, sum_of_row, write_row,
 )
-from fastsoftmax.gradient_strips cimport PARTS, finish_sums
+from fastsoftmax.gradient_strips cimport PARTS, finish_sums, sums_g_alone
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, any_positive, gradient_rows
 from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
@@ -22,8 +22,9 @@ from fastsoftmax.vector_math cimport real, total_widely
 
 
 cdef inline void write_and_sum(
-    Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, vec[real] sum, vec[real] high,
-    vec[real] low, stored[real] next_g, stored[real] next_values, vec[double]* sum_a, vec[double]* sum_b, vec[real]* largest,
+    Gradient gradient, bint g_alone, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t n, vec[real] sum,
+    vec[real] high, vec[real] low, stored[real] next_g, stored[real] next_values, vec[double]* sum_a, vec[double]* sum_b,
+    vec[real]* written_largest, vec[real]* largest,
 ) noexcept nogil:
     """`write_row` of a block of one row and `sum_of_row` of the same of the next."""
     cdef Py_ssize_t width = lanes(<real>0)
@@ -32,16 +33,23 @@ cdef inline void write_and_sum(
     cdef vec[double] second = broadcast(0.0)
     cdef vec[real] top = largest[0]
     cdef vec[real] more = top
+    cdef vec[real] written_top = written_largest[0]
+    cdef vec[real] v, w
     while i + 2 * width <= n:
-        add_two(gradient, next_g + i, next_values + i, &first, &second, &top, &more)
-        store(out + i, result(gradient, load(g + i), load(values + i), sum, high, low))
-        store(out + i + width, result(gradient, load(g + i + width), load(values + i + width), sum, high, low))
+        add_two(gradient, g_alone, next_g + i, next_values + i, &first, &second, &top, &more)
+        v = load(values + i)
+        w = load(values + i + width)
+        if g_alone:
+            written_top = maximum(v, maximum(w, written_top))
+        store(out + i, result(gradient, load(g + i), v, sum, high, low))
+        store(out + i + width, result(gradient, load(g + i + width), w, sum, high, low))
         i += 2 * width
     largest[0] = maximum(top, more)
     sum_a[0] = first
     sum_b[0] = second
-    add_rest(gradient, next_g, next_values, i, n, sum_a, sum_b, largest)
-    write_row(gradient, g + i, values + i, out + i, n - i, sum, high, low)
+    add_rest(gradient, g_alone, next_g, next_values, i, n, sum_a, sum_b, largest)
+    written_largest[0] = written_top
+    write_row(gradient, g + i, values + i, out + i, n - i, sum, high, low, written_largest)
 
 
 cdef inline int overlapped_rows(
@@ -53,11 +61,13 @@ cdef inline int overlapped_rows(
     cdef vec[double] sums[PARTS]
     cdef vec[real] sum, unit_high, unit_low, unusual
     cdef vec[real] largest = broadcast(<real>0)
+    cdef vec[real] written_largest
     cdef double high, low, next_high, next_low, block_high, block_low
     cdef bint usual
     cdef Py_ssize_t row = -1  # to be written; the next is summed
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t start, length, at
+    cdef bint g_alone = sums_g_alone(gradient, g, values, out)
     g = stored_as(storage, g)
     values = stored_as(storage, values)
     out = stored_as(storage, out)
@@ -66,25 +76,25 @@ cdef inline int overlapped_rows(
     sum = unit_high = unit_low = broadcast(<real>0)
     while row < outer:
         next_high = next_low = 0.0
-        largest = broadcast(<real>0)
+        largest = written_largest = broadcast(<real>0)
         start = 0
         while start < n:
             length = n - start if n - start < BLOCK else BLOCK
             at = row * n + start
             if usual and row + 1 < outer:
                 write_and_sum(
-                    gradient, g + at, values + at, out + at, length, sum, unit_high, unit_low, g + at + n, values + at + n,
-                    &first, &second, &largest,
+                    gradient, g_alone, g + at, values + at, out + at, length, sum, unit_high, unit_low, g + at + n,
+                    values + at + n, &first, &second, &written_largest, &largest,
                 )
             elif usual:
-                write_row(gradient, g + at, values + at, out + at, length, sum, unit_high, unit_low)
+                write_row(gradient, g + at, values + at, out + at, length, sum, unit_high, unit_low, &written_largest)
             elif row + 1 < outer:
-                sum_of_row(gradient, g + at + n, values + at + n, length, &first, &second, &largest)
+                sum_of_row(gradient, g_alone, g + at + n, values + at + n, length, &first, &second, &largest)
             if row + 1 < outer:
                 total_widely(<real>0, first, second, &block_high, &block_low)
                 add_scaled(&next_high, &next_low, 1.0, block_high, block_low, 1.0)
             start += length
-        if row >= 0 and not usual:
+        if row >= 0 and (not usual or g_alone and any_positive(written_largest)):
             out_of_line(
                 gradient_rows[real], gradient, g + row * n, values + row * n, <const real*>NULL, out + row * n, <Py_ssize_t>1, n,
                 made_nan,

@@ -8,7 +8,9 @@
 (c) Few columns that have no others beside them are read in bundles (see strip_sums.pxd).
 (d) exp(logp) is taken as it is. A column with a logp above 0, or with a sum or tangents that are tiny, large or not finite, is
     unusual, and sends its strip to the row kernel before anything is written.
-(e) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
+(e) log_softmax's vjp sums g alone. With a result apart from its inputs, logp is looked at for the first time when the results
+    are written: they count for nothing if one was above 0.
+(f) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
 """
 
 from fastsoftmax.gradients cimport (
@@ -56,11 +58,16 @@ cdef inline vec[real] unusual_values(Gradient gradient, vec[real] x, vec[real] v
     return values
 
 
+cdef inline bint sums_g_alone(Gradient gradient, stored[real] g, stored[real] values, stored[real] out) noexcept nogil:
+    """Whether logp is first looked at when the results are written."""
+    return gradient == LOG_SOFTMAX_VJP and out.at != g.at and out.at != values.at
+
+
 cdef inline void add_rows(
     Gradient gradient, stored[real] g, stored[real] values, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t columns,
-    Py_ssize_t last, Py_ssize_t apart, vec[double]* firsts, vec[double]* seconds, vec[real]* largest,
+    Py_ssize_t last, Py_ssize_t apart, bint g_alone, vec[double]* firsts, vec[double]* seconds, vec[real]* largest,
 ) noexcept nogil:
-    """The sums of weight * g over some rows, the last of which has `last` columns, and the largest logp.
+    """The sums of weight * g over some rows, the last of which has `last` columns, and the largest logp, if it is read.
 
     Rows so far apart share a sum of each column. Up to BLOCK rows are added, or their bundles.
     """
@@ -90,11 +97,13 @@ cdef inline void add_rows(
                     second[p] = broadcast(0.0)
             for p in range(count):
                 load_at(gs, p * width, length, <real>0, &x)
-                load_at(vs, p * width, length, <real>0, &v)
-                y = w = zero
+                v = y = w = zero
+                if not g_alone:
+                    load_at(vs, p * width, length, <real>0, &v)
                 if paired:
                     load_at(gs + apart * stride, p * width, other_length, <real>0, &y)
-                    load_at(vs + apart * stride, p * width, other_length, <real>0, &w)
+                    if not g_alone:
+                        load_at(vs + apart * stride, p * width, other_length, <real>0, &w)
                 if gradient != SOFTMAX_VJP:
                     largest[p] = maximum(unusual_values(gradient, x, v), largest[p])
                     if paired:
@@ -231,12 +240,13 @@ cdef inline void finish_sums(
 
 cdef inline void write_rows(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t rows,
-    Py_ssize_t columns, const vec[real]* sum, const vec[real]* unit_high, const vec[real]* unit_low,
+    Py_ssize_t columns, const vec[real]* sum, const vec[real]* unit_high, const vec[real]* unit_low, vec[real]* largest,
 ) noexcept nogil:
-    """The elementwise step."""
+    """The elementwise step; and the largest logp of log_softmax's vjp."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t i, p, left
     cdef vec[real] x, v
+    cdef vec[real] top = largest[0]
     for i in range(rows):
         for p in range(vectors_of(<real>0, columns)):
             load_at(g + i * stride, p * width, columns, <real>0, &x)
@@ -244,6 +254,7 @@ cdef inline void write_rows(
             if gradient != LOG_SOFTMAX_JVP:
                 load_at(values + i * stride, p * width, columns, <real>0, &v)
             if gradient == LOG_SOFTMAX_VJP:
+                top = maximum(v, top)
                 v = with_unit(column_terms(gradient, v), broadcast(<real>0), unit_high[p], unit_low[p])
             x = step(gradient, x, v, sum[p], False)
             left = columns - p * width
@@ -251,6 +262,7 @@ cdef inline void write_rows(
                 store(out + i * stride + p * width, x)
             else:
                 store_partial(out + i * stride + p * width, x, left)
+    largest[0] = top
 
 
 cdef inline Py_ssize_t strip_width(Py_ssize_t inner) noexcept nogil:
@@ -272,7 +284,7 @@ cdef inline int gradient_strip(
     Gradient gradient, Storage storage, bint bundled, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride,
     Py_ssize_t n, Py_ssize_t columns, vec[double]* scratch, bint* usual,
 ) except -1 nogil:
-    """One gradient over a strip of columns, rows `stride` apart; nothing is written if one of them is unusual."""
+    """One gradient over a strip of columns, rows `stride` apart; inputs are as they were if one of them is unusual."""
     cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t count = vectors_of(<real>0, columns)
     cdef Py_ssize_t places = width * columns if bundled else columns
@@ -289,6 +301,7 @@ cdef inline int gradient_strip(
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t written = (RESIDENT_BYTES // (columns * <Py_ssize_t>sizeof(real)) // WRITTEN + 1) * WRITTEN
     cdef Py_ssize_t rows, whole, p, at
+    cdef bint g_alone = sums_g_alone(gradient, g, values, out)
     if storage != DIFFERENT:
         g = stored_as(storage, g)
         values = stored_as(storage, values)
@@ -303,13 +316,13 @@ cdef inline int gradient_strip(
             whole = (rows - 1) // width
             add_rows(
                 gradient, g + start * stride, values + start * stride, places, whole + 1, places,
-                (rows - whole * width) * columns, 1, firsts, seconds, largest,
+                (rows - whole * width) * columns, 1, g_alone, firsts, seconds, largest,
             )
             meet_bundle(rows, columns, firsts, seconds, <double*>room, <real>0, sums)
         else:
             add_rows(
-                gradient, g + start * stride, values + start * stride, stride, rows, columns, columns, width, firsts,
-                seconds, largest,
+                gradient, g + start * stride, values + start * stride, stride, rows, columns, columns, width, g_alone,
+                firsts, seconds, largest,
             )
             meet(rows, columns, firsts, seconds, <real>0, sums)
         start += rows
@@ -338,21 +351,24 @@ cdef inline int gradient_strip(
         if bundled:
             whole = rows // width
             write_rows(
-                gradient, g + at, values + at, out + at, places, whole, places, sum, sum + vectors, sum + 2 * vectors
+                gradient, g + at, values + at, out + at, places, whole, places, sum, sum + vectors, sum + 2 * vectors,
+                largest,
             )
             at += whole * places
             write_rows(
                 gradient, g + at, values + at, out + at, 0, 1, (rows - whole * width) * columns, sum, sum + vectors,
-                sum + 2 * vectors,
+                sum + 2 * vectors, largest,
             )
         else:
             write_rows(
-                gradient, g + at, values + at, out + at, stride, rows, columns, sum, sum + vectors, sum + 2 * vectors
+                gradient, g + at, values + at, out + at, stride, rows, columns, sum, sum + vectors, sum + 2 * vectors,
+                largest,
             )
         since += rows * columns
         if since >= SIGNAL_PERIOD:
             since = 0
             hear_signals()
+    usual[0] = reduce_max(largest[0]) <= 0
     return 0
 
 
