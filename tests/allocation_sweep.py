@@ -49,7 +49,7 @@ SMALL = [
     ((1_100, 70), 0, "f2", 1),
 ]
 LARGE = [
-    ((1_700_001,), 0, "f4", WORKERS),  # one row, shared
+    ((3_200_001,), 0, "f4", WORKERS),  # one row, shared
     ((17, 100_001), 1, "f4", WORKERS),
     ((1_000, 1_700), 0, "f4", WORKERS),
 ]

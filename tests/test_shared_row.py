@@ -203,7 +203,7 @@ def test_public_calls_share_a_single_slice(fs, name, dtype, rng, workers, monkey
 
     monkeypatch.setattr(shared_row, "call", noted)
     function = getattr(fs, name)
-    x = rng.standard_normal(1_600_100).astype(dtype)
+    x = rng.standard_normal(3_200_200).astype(dtype)
     every_other = np.repeat(x, 2)[::2]
     for array in (x, every_other, x.reshape(100, -1).T, x.astype(x.dtype.newbyteorder())):
         assert_same_bits(function(array, workers=3), function(array, workers=1))
@@ -219,7 +219,7 @@ def test_public_calls_share_a_single_slice(fs, name, dtype, rng, workers, monkey
 
 @DTYPES
 def test_one_warning_is_given_for_a_shared_row(fs, dtype, workers):
-    x = np.zeros(1_600_000, dtype)
+    x = np.zeros(3_200_000, dtype)
     x[-1] = np.inf
     with pytest.warns(RuntimeWarning, match="invalid value") as caught:
         fs.softmax(x, workers=workers)

@@ -238,10 +238,15 @@ def _call(
 ) -> bool:
     """Call the kernel on blocks of this shape, shared out among the workers."""
     if workers > 1 and shape[::2] == (1, 1):
-        from . import _shared_row
+        # Helpers are called twice: for the sum, and for the results.
+        if shape[1] * max(blocks[0].itemsize, _FLOAT32.itemsize) <= 2 * ALONE:
+            return kernel(*blocks)
+        from . import _shared_gradient, _shared_row
 
         if _shared_row.takes(kernel, blocks):
             return _shared_row.call(kernel, blocks[0], blocks[1], workers)
+        if kernel in _shared_gradient.GRADIENTS:
+            return _shared_gradient.call(kernel, blocks, workers)
         return kernel(*blocks)
     parts = shares(shape, workers) if workers > 1 else []
     if len(parts) < 2:
