@@ -61,21 +61,24 @@ ORDER = {
     "_reduce_gradient.py": "test_gradients_arguments test_gradients_special_values "
     "test_gradients_masked test_gradients_accuracy test_gradients_calculus "
     "test_gradients_same_bits test_workers",
+    "_shared_gradient.py": "test_shared_gradient test_workers",
     "_shared_row.py": "test_shared_row test_workers",
     "_sharing.py": "test_workers test_threads_and_interrupts test_shared_row",
     "_state.py": STATES,
     "_target.py": "test_import",
     "_targets.py": "test_cross_entropy_masked test_cross_entropy_arguments "
     "test_cross_entropy_special_values",
-    "_weighted.py": "test_weights test_warnings",
+    "_weighted.py": "test_weights test_long_weighted_rows test_warnings",
     "_weighted_gradient.py": "test_gradients_special_values test_gradients_accuracy "
-    "test_gradients_arguments test_gradients_calculus",
+    "test_long_weighted_rows test_gradients_far_apart test_gradients_arguments "
+    "test_gradients_calculus",
     "_where.py": "test_where test_containers test_gradients_masked",
     "_workers.py": "test_workers test_signatures",
     "cross_entropy.pxd": LOSSES,
     "cross_entropy_columns.pxd": LOSSES,
     "short_cross_entropy.pxd": LOSSES,
     "states.pxd": STATES,
+    "shared_gradient.pxd": "test_shared_gradient test_workers",
     "shared_row.pxd": "test_shared_row test_workers",
     "halves.pxd": "test_halves test_gradients_same_bits test_cross_entropy_same_bits test_dtypes",
     "elementary.pxd": "test_weights test_numpy_path",
