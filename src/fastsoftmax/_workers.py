@@ -27,6 +27,7 @@ VARIABLE = "FASTSOFTMAX_WORKERS"
 # costs 20 to 75, and it begins 15 to 60 later, the most where its processor slept.
 ALONE = 6 << 20
 
+
 def _count(workers: SupportsIndex) -> int:
     """The number that is meant, counted from all processors down if it is negative."""
     number = index(workers)
