@@ -55,7 +55,9 @@ class Place:
         self.umask = umask
         self.home.mkdir(parents=True)
         with tarfile.open(fileobj=io.BytesIO(git("archive", "HEAD"))) as archive:
-            archive.extractall(self.source, filter="data")
+            # Python 3.11 has filters from its fourth patch on.
+            filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(self.source, **filters)
         for path in self.source.rglob("*"):
             os.utime(path, (date, date))
         epoch = git("log", "-1", "--format=%ct").decode().strip()
