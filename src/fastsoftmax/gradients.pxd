@@ -215,7 +215,8 @@ cdef inline vec[real] step(
     A nan among the values reaches the sum, and makes a row suspect, but for the products that sum g alone or nothing.
     """
     if gradient == SOFTMAX_VJP:
-        return fma(weights, x, broadcast(<real>0) - weights * sum)  # x - sum could overflow where y is 0
+        # x - sum could overflow where y is 0. The inner one is 0 - weights * sum in one step.
+        return fma(weights, x, fma(weights, broadcast(<real>0) - sum, broadcast(<real>0)))
     if gradient == LOG_SOFTMAX_VJP:
         return canonical_nans(fma(weights, broadcast(<real>0) - sum, x))
     if gradient == LOG_SOFTMAX_JVP:
