@@ -113,10 +113,11 @@ def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
     """Write sum(b * exp(a - lse) * t). Overwrites t and a."""
     came, small, far = _look(t, a, b, lse)
     room = np.where(small, _ROOM, 1)
+    any_far = far.any()
     sums = []
     for piece in pieces(a):
         numbers, weights = t[:, piece], b[:, piece]
-        if far.any():
+        if any_far:
             products = _products(numbers, a[:, piece], weights, lse, far)
             sums.append(np.ascontiguousarray(products).sum(axis=1))
         np.multiply(numbers, room[:, None], out=numbers)

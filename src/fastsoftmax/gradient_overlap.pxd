@@ -10,11 +10,11 @@
 from fastsoftmax.gradient_groups cimport (
     FEWEST, MIDDLE, add_rest, add_two, are_resident, result, sum_of_row, write_row,
 )
-from fastsoftmax.gradient_strips cimport PARTS, finish_sums, sums_g_alone
+from fastsoftmax.gradient_strips cimport finish_sum, sums_g_alone
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, any_positive, gradient_rows
 from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
-    Storage, any_at_least, broadcast, common_storage, load, maximum, specialised, store, stored, stored_as, vec,
+    Storage, broadcast, common_storage, load, maximum, specialised, store, stored, stored_as, vec,
 )
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.sums cimport BLOCK, add_scaled
@@ -58,8 +58,7 @@ cdef inline int overlapped_rows(
 ) except -1 nogil:
     """One gradient over rows (outer, n)."""
     cdef vec[double] first, second
-    cdef vec[double] sums[PARTS]
-    cdef vec[real] sum, unit_high, unit_low, unusual
+    cdef vec[real] sum, unit_high, unit_low
     cdef vec[real] largest = broadcast(<real>0)
     cdef vec[real] written_largest
     cdef double high, low, next_high, next_low, block_high, block_low
@@ -99,10 +98,7 @@ cdef inline int overlapped_rows(
                 gradient_rows[real], gradient, g + row * n, values + row * n, <const real*>NULL, out + row * n, <Py_ssize_t>1, n,
                 made_nan,
             )
-        sums[0] = sums[2] = broadcast(next_high)
-        sums[1] = sums[3] = broadcast(next_low)
-        finish_sums(gradient, <const vec[double]*>sums, &sum, &unit_high, &unit_low, &unusual)
-        usual = not any_at_least(unusual, <real>1)
+        usual = finish_sum(gradient, next_high, next_low, &sum, &unit_high, &unit_low)
         if gradient != SOFTMAX_VJP:
             usual &= not any_positive(largest)
         row += 1

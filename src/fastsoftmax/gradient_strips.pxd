@@ -20,7 +20,7 @@ from fastsoftmax.gradients cimport (
 from fastsoftmax.panels cimport LANES, meet_lanes, smaller
 from fastsoftmax.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.simd cimport (
-    DIFFERENT, Storage, broadcast, common_storage, fma, load_at, load_partial, maximum, narrow,
+    DIFFERENT, Storage, any_at_least, broadcast, common_storage, fma, load_at, load_partial, maximum, narrow,
     reduce_max, select_less, specialised, store, store_partial, stored, stored_as, vec,
 )
 from fastsoftmax.strip_sums cimport repeat_columns, vectors_of
@@ -236,6 +236,18 @@ cdef inline void finish_sums(
         unusual[0] = one_where_large(sum[0], half_range(<real>0))
     if gradient == SOFTMAX_VJP:
         unusual[0] = maximum(unusual[0], one_where_tiny(sum[0]))
+
+
+cdef inline bint finish_sum(
+    Gradient gradient, double high, double low, vec[real]* sum, vec[real]* unit_high, vec[real]* unit_low
+) noexcept nogil:
+    """`finish_sums` of one slice, in all lanes; False if it is unusual."""
+    cdef vec[double] sums[PARTS]
+    cdef vec[real] unusual
+    sums[0] = sums[2] = broadcast(high)
+    sums[1] = sums[3] = broadcast(low)
+    finish_sums(gradient, <const vec[double]*>sums, sum, unit_high, unit_low, &unusual)
+    return not any_at_least(unusual, <real>1)
 
 
 cdef inline void write_rows(

@@ -7,10 +7,10 @@
 """
 
 from fastsoftmax.gradient_groups cimport sum_of_row, write_row
-from fastsoftmax.gradient_strips cimport PARTS, finish_sums, sums_g_alone
+from fastsoftmax.gradient_strips cimport finish_sum, sums_g_alone
 from fastsoftmax.gradients cimport Gradient, any_positive
 from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals
-from fastsoftmax.simd cimport Storage, any_at_least, broadcast, stored, stored_as, vec
+from fastsoftmax.simd cimport Storage, broadcast, stored, stored_as, vec
 from fastsoftmax.sums cimport BLOCK, add_scaled
 from fastsoftmax.vector_math cimport first_lane, real, total_widely
 
@@ -58,20 +58,18 @@ cdef inline bint add_blocks(
     Gradient gradient, real unused, const BlockSum* sums, Py_ssize_t count, GradientSum* row
 ) noexcept nogil:
     """What the blocks of a row add up to; False if that is unusual."""
-    cdef vec[double] parts[PARTS]
-    cdef vec[real] sum, unit_high, unit_low, unusual
+    cdef vec[real] sum, unit_high, unit_low
+    cdef bint usual
     cdef double high = 0.0
     cdef double low = 0.0
     cdef Py_ssize_t block
     for block in range(count):
         add_scaled(&high, &low, 1.0, sums[block].high, sums[block].low, 1.0)
-    parts[0] = parts[2] = broadcast(high)
-    parts[1] = parts[3] = broadcast(low)
-    finish_sums(gradient, <const vec[double]*>parts, &sum, &unit_high, &unit_low, &unusual)
+    usual = finish_sum(gradient, high, low, &sum, &unit_high, &unit_low)
     row.sum = first_lane(sum)
     row.unit_high = first_lane(unit_high)
     row.unit_low = first_lane(unit_low)
-    return not any_at_least(unusual, <real>1)
+    return usual
 
 
 cdef inline int write_blocks(

@@ -13,7 +13,6 @@ from fastsoftmax.sums cimport BLOCK
 
 
 cdef struct GradientRow:  # the arrays of a row, in the one dtype that they compute in
-    int gradient
     bint single
     Storage storage
     Py_ssize_t n
@@ -35,7 +34,6 @@ cdef GradientRow gradient_row_of(int gradient, cnp.ndarray g, cnp.ndarray values
     check_gradient(<Gradient>gradient, g, values, None, out)
     if cnp.PyArray_DIM(values, 0) != 1 or cnp.PyArray_DIM(values, 2) != 1:
         raise ValueError("a row is a block (1, n, 1)")
-    row.gradient = gradient
     row.single = dtype == cnp.NPY_FLOAT
     row.n = cnp.PyArray_DIM(values, 1)
     row.storage = AS_COMPUTED
