@@ -13,7 +13,8 @@ from libc.math cimport fabs, frexp
 from fastsoftmax.gradients cimport largest_beside_floor
 from fastsoftmax.panels cimport LANES, sum_panel
 from fastsoftmax.row_blocks cimport lanes
-from fastsoftmax.short_rows cimport one_where_unusual, read_rows, write_rows
+from fastsoftmax.row_panels cimport read_rows, write_rows
+from fastsoftmax.short_rows cimport one_where_unusual
 from fastsoftmax.simd cimport (
     broadcast, load, maximum, narrow, reduce_max, select_equal, select_less, store, vec, widen_high, widen_low,
 )

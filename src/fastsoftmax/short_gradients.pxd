@@ -2,29 +2,32 @@
 
 (a) As in short_rows.pxd the rows are transposed into panels, where they are columns (see short_gradient_columns.pxd), which have
     the row kernel's bits. A group with an unusual row goes to the row kernel.
-(b) In rows of more than a vector the transpositions cost more than they save: see gradient_groups.pxd. So they do in the
-    products of softmax, the cheapest, from a few elements on.
+(b) In longer rows the transpositions cost more than they save: see gradient_groups.pxd. In products with the Jacobian of
+    softmax, the cheapest, they do so sooner, and in rows of two whole vectors.
 """
 
+from fastsoftmax.gradient_groups cimport are_resident
 from fastsoftmax.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows
 from fastsoftmax.panels cimport LANES, smaller
 from fastsoftmax.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.row_panels cimport read_rows, write_rows
 from fastsoftmax.short_gradient_columns cimport short_gradient
-from fastsoftmax.short_rows cimport FEW, SHORT, is_short, read_rows, write_rows
+from fastsoftmax.short_rows cimport SHORT, is_short
 from fastsoftmax.simd cimport as_computed, native, put, room_for, stored
 from fastsoftmax.subnormals cimport out_of_line
 from fastsoftmax.vector_math cimport real
 
-cdef inline bint has_short_rows(Gradient gradient, real unused, Py_ssize_t outer, Py_ssize_t n) noexcept nogil:
-    """Whether rows (outer, n) are for this file."""
+cdef inline bint has_short_rows(
+    Gradient gradient, real unused, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t cache
+) noexcept nogil:
+    """Whether rows (outer, n) are for this file; the last-level cache has so many bytes."""
+    cdef Py_ssize_t width = lanes(<real>0)
     cdef Py_ssize_t longest = 0
-    if gradient == LOG_SOFTMAX_JVP:
-        longest = lanes(<real>0)
-    elif gradient == LOG_SOFTMAX_VJP:
-        longest = lanes(<real>0) - 1
-    elif gradient == SOFTMAX_VJP:
-        longest = FEW
-    return n <= longest and is_short(<real>0, outer, n)
+    if gradient == SOFTMAX_VJP:
+        longest = width - 1 if real is float else width // 2
+    elif gradient == LOG_SOFTMAX_JVP or gradient == LOG_SOFTMAX_VJP:
+        longest = (5 if real is double or are_resident(<real>0, outer, n, cache) else 3) * width // 2
+    return n <= longest and n != 2 * width and is_short(<real>0, outer, n)
 
 
 cdef inline int short_gradient_rows(

@@ -13,10 +13,11 @@
 
 from fastsoftmax.panels cimport log_of_sums, smaller, sum_panel
 from fastsoftmax.row_blocks cimport LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.row_panels cimport read_rows, write_rows
 from fastsoftmax.rows cimport reduce_rows
 from fastsoftmax.simd cimport (
-    broadcast, has_fma, load, load_partial, maximum, narrow, native, reduce_max, select_equal, select_less, store, store_partial,
-    transpose, vec, widen_high, widen_low,
+    broadcast, has_fma, load, maximum, narrow, native, reduce_max, select_equal, select_less, store, store_partial, vec,
+    widen_high, widen_low,
 )
 from fastsoftmax.subnormals cimport any_replaced, do_out_of_line, none_watched, to_watch, watch
 from fastsoftmax.sums cimport divisor, quotient
@@ -26,92 +27,9 @@ cdef enum:
     SHORT = 64
     SHORTER = 40  # longer rows are faster in groups (see row_groups.pxd) if they come from memory
     LANES = 16  # of float32
-    FEW = 4
     GROUPS = 4
     ALONE = 16  # times GROUPS groups are computed one by one after one was unusual: others soon may be, too
     CACHED = 4  # arrays and results together in this part of the last-level cache do not wait for memory
-
-
-# Loops of a constant length, which compilers turn into a few permutations: for rows so short that squares are mostly empty.
-
-
-cdef inline void read_few(const real* x, Py_ssize_t n, real* panel) noexcept nogil:
-    """`read_rows`, of whole groups."""
-    cdef vec[real] columns[FEW]
-    cdef Py_ssize_t i, j
-    for i in range(lanes(<real>0)):
-        for j in range(n):
-            (<real*>columns)[j * lanes(<real>0) + i] = x[i * n + j]
-    for j in range(n):
-        store(panel + j * lanes(<real>0), columns[j])
-
-
-cdef inline void write_few(const real* panel, real* y, Py_ssize_t n) noexcept nogil:
-    """`write_rows`, of whole groups."""
-    cdef Py_ssize_t i, j
-    for i in range(lanes(<real>0)):
-        for j in range(n):
-            y[i * n + j] = panel[j * lanes(<real>0) + i]
-
-
-cdef inline void read_rows(const real* x, Py_ssize_t n, Py_ssize_t rows, real* panel) noexcept nogil:
-    """Transpose rows of n elements into the panel; lanes without a row repeat the first."""
-    cdef Py_ssize_t width = lanes(<real>0)
-    cdef Py_ssize_t start = 0
-    cdef Py_ssize_t count, i
-    cdef vec[real] square[LANES]
-    if rows == width and n <= FEW:
-        if n == 2:
-            read_few(x, 2, panel)
-        elif n == 3:
-            read_few(x, 3, panel)
-        elif n == 4:
-            read_few(x, 4, panel)
-        else:
-            read_few(x, 1, panel)
-        return
-    while start < n:
-        count = n - start if n - start < width else width
-        for i in range(width):
-            if i >= rows:
-                square[i] = square[0]
-            elif count == width:
-                square[i] = load(x + i * n + start)
-            else:
-                square[i] = load_partial(x + i * n + start, count, <real>0)
-        transpose(<vec[real]*>square)
-        for i in range(count):
-            store(panel + (start + i) * width, square[i])
-        start += count
-
-
-cdef inline void write_rows(const real* panel, real* y, Py_ssize_t n, Py_ssize_t rows) noexcept nogil:
-    """Transpose the panel back into rows of n elements."""
-    cdef Py_ssize_t width = lanes(<real>0)
-    cdef Py_ssize_t start = 0
-    cdef Py_ssize_t count, i
-    cdef vec[real] square[LANES]
-    if rows == width and n <= FEW:
-        if n == 2:
-            write_few(panel, y, 2)
-        elif n == 3:
-            write_few(panel, y, 3)
-        elif n == 4:
-            write_few(panel, y, 4)
-        else:
-            write_few(panel, y, 1)
-        return
-    while start < n:
-        count = n - start if n - start < width else width
-        for i in range(width):
-            square[i] = load(panel + (start + (i if i < count else 0)) * width)
-        transpose(<vec[real]*>square)
-        for i in range(rows):
-            if count == width:
-                store(y + i * n + start, square[i])
-            else:
-                store_partial(y + i * n + start, square[i], count)
-        start += count
 
 
 cdef inline vec[real] one_where_unusual(vec[real] x, vec[real] limit) noexcept nogil:

@@ -38,6 +38,8 @@ cdef extern from "simd.hpp" namespace "simd" nogil:
     vec[double] widen_low(vec[float] v) noexcept
     vec[double] widen_high(vec[float] v) noexcept
     void transpose[T](vec[T]* rows) noexcept
+    void load_columns[T](const T* p, Py_ssize_t stride, Py_ssize_t count, vec[T]* columns) noexcept
+    void store_columns[T](T* p, Py_ssize_t stride, Py_ssize_t count, const vec[T]* columns) noexcept
     vec[float] narrow(vec[double] low, vec[double] high) noexcept
     vec[float] load_half(const uint16_t* p) noexcept
     void store_half(uint16_t* p, vec[float] v) noexcept

@@ -174,6 +174,25 @@ template <class T> void transposition() {
     }
 }
 
+// Blocks of 16 and of 32 bytes of rows that lie further apart; what is between them stays as it is.
+template <class T> void columns() {
+    constexpr std::ptrdiff_t stride = 32 / sizeof(T) + 3;
+    T from[lanes<T> * stride], to[lanes<T> * stride], expected[lanes<T> * stride];
+    for (T& x : from) x = random_lane<T>();
+    for (std::ptrdiff_t count : {16 / sizeof(T), 32 / sizeof(T)}) {
+        simd::vec<T> block[32 / sizeof(T)];
+        simd::load_columns<T>(from, stride, count, block);
+        for (std::ptrdiff_t j = 0; j < count; ++j) {
+            expect_lanes<T>("load_columns", block[j], Nan::exact, [&](int i) { return from[i * stride + j]; });
+        }
+        std::memset(to, 0x55, sizeof to);
+        std::memset(expected, 0x55, sizeof expected);
+        for (int i = 0; i < lanes<T>; ++i) std::memcpy(expected + i * stride, from + i * stride, count * sizeof(T));
+        simd::store_columns<T>(to, stride, count, block);
+        expect("store_columns", to, expected, lanes<T> * stride, Nan::exact);
+    }
+}
+
 // Lane l plus lane l + half, then with half as many: the order is a promise, so the model follows it.
 template <class T> void reductions() {
     const auto a = random_lanes<T>(random_lane);
@@ -343,6 +362,7 @@ template <class T> void round_of(const GuardedPage& page) {
     integer_bits<T>();
     reductions<T>();
     transposition<T>();
+    columns<T>();
     whole_and_streamed<T>();
     partial<T>(page);
 }

@@ -31,7 +31,7 @@ cdef int multiply(
     cdef bint grouped = storage != DIFFERENT
     # Halves are half as much memory, and faster in groups wherever they lie.
     cdef Py_ssize_t held = cache if storage == AS_COMPUTED else <Py_ssize_t>1 << 62
-    if stride == 1 and has_short_rows(gradient, <real>0, outer, n):
+    if stride == 1 and has_short_rows(gradient, <real>0, outer, n, held):
         return short_gradient_rows(gradient, g, values, out, outer, n, made_nan)
     if stride == 1 and grouped and has_overlapped_rows(gradient, <real>0, outer, n, held):
         return overlapped_gradient_rows(gradient, g, values, out, outer, n, made_nan)

@@ -340,6 +340,70 @@ template <> inline void transpose(vecd* rows) {
     }
 }
 
+// 16 bytes of each row are half a register. The halves of register r are rows r and r + R, of R lanes in a half; transposing
+// the halves of R registers leaves R columns of 2R rows, in order. Halves that come from memory need no shuffle.
+inline void transpose_halves(__m256* v) {
+    const __m256 a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);
+    const __m256 c = _mm256_unpacklo_ps(v[2], v[3]), d = _mm256_unpackhi_ps(v[2], v[3]);
+    v[0] = _mm256_shuffle_ps(a, c, 0x44);
+    v[1] = _mm256_shuffle_ps(a, c, 0xee);
+    v[2] = _mm256_shuffle_ps(b, d, 0x44);
+    v[3] = _mm256_shuffle_ps(b, d, 0xee);
+}
+inline void transpose_halves(__m256d* v) {
+    const __m256d low = _mm256_unpacklo_pd(v[0], v[1]);
+    v[1] = _mm256_unpackhi_pd(v[0], v[1]);
+    v[0] = low;
+}
+
+inline __m256 halves(const float* a, const float* b) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a)), _mm_loadu_ps(b), 1);
+}
+inline __m256d halves(const double* a, const double* b) {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(a)), _mm_loadu_pd(b), 1);
+}
+inline void store_halves(float* a, float* b, __m256 v) {
+    _mm_storeu_ps(a, _mm256_castps256_ps128(v));
+    _mm_storeu_ps(b, _mm256_extractf128_ps(v, 1));
+}
+inline void store_halves(double* a, double* b, __m256d v) {
+    _mm_storeu_pd(a, _mm256_castpd256_pd128(v));
+    _mm_storeu_pd(b, _mm256_extractf128_pd(v, 1));
+}
+
+template <class T> inline void load_columns(const T* p, std::ptrdiff_t stride, std::ptrdiff_t count, vec<T>* columns) {
+    constexpr std::ptrdiff_t half = 16 / sizeof(T);
+    decltype(columns->low) low[half], high[half];
+    for (std::ptrdiff_t j = 0; j < count; j += half) {
+        for (std::ptrdiff_t r = 0; r < half; ++r) {
+            const T* row = p + r * stride + j;
+            low[r] = halves(row, row + half * stride);
+            high[r] = halves(row + 2 * half * stride, row + 3 * half * stride);
+        }
+        transpose_halves(low);
+        transpose_halves(high);
+        for (std::ptrdiff_t r = 0; r < half; ++r) columns[j + r] = {low[r], high[r]};
+    }
+}
+
+template <class T> inline void store_columns(T* p, std::ptrdiff_t stride, std::ptrdiff_t count, const vec<T>* columns) {
+    constexpr std::ptrdiff_t half = 16 / sizeof(T);
+    decltype(columns->low) low[half], high[half];
+    for (std::ptrdiff_t j = 0; j < count; j += half) {
+        for (std::ptrdiff_t r = 0; r < half; ++r) {
+            low[r] = columns[j + r].low;
+            high[r] = columns[j + r].high;
+        }
+        transpose_halves(low);
+        transpose_halves(high);
+        for (std::ptrdiff_t r = 0; r < half; ++r) {
+            T* row = p + r * stride + j;
+            store_halves(row, row + half * stride, low[r]);
+            store_halves(row + 2 * half * stride, row + 3 * half * stride, high[r]);
+        }
+    }
+}
+
 inline __m256 load_half8(const std::uint16_t* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }

@@ -254,5 +254,79 @@ template <> inline void transpose(vecd* rows) {
     }
 }
 
+// 16 bytes of each row are a quarter of a register. The quarters of register r are rows r, r + R, r + 2R and r + 3R, of R lanes
+// in a quarter; transposing the quarters of R registers leaves R columns of all rows, in order. Quarters that come from
+// memory need no shuffle, so this takes half the time of `transpose` (Zen 4).
+inline __m512 transpose_halves(__m512 a, __m512 b, int high) {
+    const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
+    return _mm512_castpd_ps(high ? _mm512_unpackhi_pd(x, y) : _mm512_unpacklo_pd(x, y));
+}
+inline void transpose_quarters(vecf* v) {
+    const __m512 a = _mm512_unpacklo_ps(v[0].r, v[1].r), b = _mm512_unpackhi_ps(v[0].r, v[1].r);
+    const __m512 c = _mm512_unpacklo_ps(v[2].r, v[3].r), d = _mm512_unpackhi_ps(v[2].r, v[3].r);
+    v[0].r = transpose_halves(a, c, 0);
+    v[1].r = transpose_halves(a, c, 1);
+    v[2].r = transpose_halves(b, d, 0);
+    v[3].r = transpose_halves(b, d, 1);
+}
+inline void transpose_quarters(vecd* v) {
+    const __m512d low = _mm512_unpacklo_pd(v[0].r, v[1].r);
+    v[1].r = _mm512_unpackhi_pd(v[0].r, v[1].r);
+    v[0].r = low;
+}
+
+inline __m512i quarters(const void* a, const void* b, const void* c, const void* d) {
+    const auto at = [](const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); };
+    const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(at(a)), at(b), 1);
+    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(at(c)), at(d), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+inline vecf of_bits(float, __m512i b) { return {_mm512_castsi512_ps(b)}; }
+inline vecd of_bits(double, __m512i b) { return {_mm512_castsi512_pd(b)}; }
+
+template <class T> inline void load_columns(const T* p, std::ptrdiff_t stride, std::ptrdiff_t count, vec<T>* columns) {
+    constexpr std::ptrdiff_t quarter = 16 / sizeof(T);
+    for (std::ptrdiff_t j = 0; j < count; j += quarter) {
+        for (std::ptrdiff_t r = 0; r < quarter; ++r) {
+            const T* row = p + r * stride + j;
+            const std::ptrdiff_t next = quarter * stride;
+            columns[j + r] = of_bits(T(0), quarters(row, row + next, row + 2 * next, row + 3 * next));
+        }
+        transpose_quarters(columns + j);
+    }
+}
+
+// Stores are dear: 32 bytes of a row go in one, which brings two quarters together first.
+template <class T> inline void store_columns(T* p, std::ptrdiff_t stride, std::ptrdiff_t count, const vec<T>* columns) {
+    constexpr std::ptrdiff_t quarter = 16 / sizeof(T);
+    const std::ptrdiff_t next = quarter * stride;
+    vec<T> first[quarter], second[quarter];
+    for (std::ptrdiff_t r = 0; r < quarter; ++r) {
+        first[r] = columns[r];
+        second[r] = columns[count == quarter ? r : quarter + r];
+    }
+    transpose_quarters(first);
+    transpose_quarters(second);
+    for (std::ptrdiff_t r = 0; r < quarter; ++r) {
+        T* row = p + r * stride;
+        const __m512i a = bits(first[r]), b = bits(second[r]);
+        const auto put16 = [=](T* to, __m128i part) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), part); };
+        const auto put32 = [=](T* to, __m256i part) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), part); };
+        if (count == quarter) {
+            put16(row, _mm512_castsi512_si128(a));
+            put16(row + next, _mm512_extracti32x4_epi32(a, 1));
+            put16(row + 2 * next, _mm512_extracti32x4_epi32(a, 2));
+            put16(row + 3 * next, _mm512_extracti32x4_epi32(a, 3));
+        } else {
+            const __m512i low = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), b);
+            const __m512i high = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), b);
+            put32(row, _mm512_castsi512_si256(low));
+            put32(row + next, _mm512_extracti64x4_epi64(low, 1));
+            put32(row + 2 * next, _mm512_castsi512_si256(high));
+            put32(row + 3 * next, _mm512_extracti64x4_epi64(high, 1));
+        }
+    }
+}
+
 }  // namespace
 }  // namespace simd

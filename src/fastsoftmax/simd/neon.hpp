@@ -305,6 +305,51 @@ template <class T> inline void transpose(vec<T>* rows) {
     for (int i = 0; i < lanes; ++i) rows[i] = load<T>(to + i * lanes);
 }
 
+// 16 bytes of each row are a register; as many rows as it has lanes are transposed at a time.
+SIMD_INLINE void transpose_registers(float32x4_t* v) {
+    const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(v[0], v[1])), b = vreinterpretq_f64_f32(vtrn2q_f32(v[0], v[1]));
+    const float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(v[2], v[3])), d = vreinterpretq_f64_f32(vtrn2q_f32(v[2], v[3]));
+    v[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, c));
+    v[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, d));
+    v[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c));
+    v[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
+}
+SIMD_INLINE void transpose_registers(float64x2_t* v) {
+    const float64x2_t low = vtrn1q_f64(v[0], v[1]);
+    v[1] = vtrn2q_f64(v[0], v[1]);
+    v[0] = low;
+}
+SIMD_INLINE float32x4_t load_register(const float* p) { return vld1q_f32(p); }
+SIMD_INLINE float64x2_t load_register(const double* p) { return vld1q_f64(p); }
+SIMD_INLINE void store_register(float* p, float32x4_t r) { vst1q_f32(p, r); }
+SIMD_INLINE void store_register(double* p, float64x2_t r) { vst1q_f64(p, r); }
+
+template <class T>
+SIMD_INLINE void load_columns(const T* p, std::ptrdiff_t stride, std::ptrdiff_t count, vec<T>* columns) {
+    constexpr std::ptrdiff_t lanes = 16 / sizeof(T);
+    decltype(load_register(p)) square[lanes];
+    for (std::ptrdiff_t j = 0; j < count; j += lanes) {
+        for (int k = 0; k < 4; ++k) {
+            for (std::ptrdiff_t r = 0; r < lanes; ++r) square[r] = load_register(p + (k * lanes + r) * stride + j);
+            transpose_registers(square);
+            for (std::ptrdiff_t r = 0; r < lanes; ++r) columns[j + r].r[k] = square[r];
+        }
+    }
+}
+
+template <class T>
+SIMD_INLINE void store_columns(T* p, std::ptrdiff_t stride, std::ptrdiff_t count, const vec<T>* columns) {
+    constexpr std::ptrdiff_t lanes = 16 / sizeof(T);
+    decltype(load_register(p)) square[lanes];
+    for (std::ptrdiff_t j = 0; j < count; j += lanes) {
+        for (int k = 0; k < 4; ++k) {
+            for (std::ptrdiff_t r = 0; r < lanes; ++r) square[r] = columns[j + r].r[k];
+            transpose_registers(square);
+            for (std::ptrdiff_t r = 0; r < lanes; ++r) store_register(p + (k * lanes + r) * stride + j, square[r]);
+        }
+    }
+}
+
 SIMD_INLINE vecf load_half(const std::uint16_t* p) {
     return each<float>([=](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))); });
 }

@@ -37,6 +37,8 @@
 //   reduce_add(v)              with L lanes: lane l plus lane l + L/2, again with half as many lanes, until one is left
 //   widen_low(v), widen_high(v)  lanes 0-7 or 8-15 of a vec<float> as vec<double>
 //   transpose(rows)            L vectors in place: lane j of vector i becomes lane i of vector j
+//   load_columns(p, s, c, columns)   lane i of vector j is p[i*s + j]: L rows of c elements, 16 or 32 bytes, s apart
+//   store_columns(p, s, c, columns)  and back
 //   narrow(low, high)          two vec<double> rounded to one vec<float>
 //   load_half(p), load_bfloat16(p)  16 numbers of the format as vec<float>; p points to their bits (uint16_t)
 //   store_half(p, v), store_bfloat16(p, v)  the same, rounded to nearest even; a nan keeps its sign and first bits, and
