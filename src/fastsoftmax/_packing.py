@@ -241,12 +241,14 @@ def _call(
         # Helpers are called twice: for the sum, and for the results.
         if shape[1] * max(blocks[0].itemsize, _FLOAT32.itemsize) <= 2 * ALONE:
             return kernel(*blocks)
-        from . import _shared_gradient, _shared_row
+        from . import _shared_gradient, _shared_logsumexp, _shared_row
 
         if _shared_row.takes(kernel, blocks):
             return _shared_row.call(kernel, blocks[0], blocks[1], workers)
         if kernel in _shared_gradient.GRADIENTS:
             return _shared_gradient.call(kernel, blocks, workers)
+        if _shared_logsumexp.takes(kernel, blocks):
+            return _shared_logsumexp.call(kernel, blocks, workers)
         return kernel(*blocks)
     parts = shares(shape, workers) if workers > 1 else []
     if len(parts) < 2:

@@ -2,8 +2,8 @@
 
 (a) Row-shaped arrays (g, lse, sign, a result) are seen with the reduced axes at length 1.
 (b) A mask is a weight of 0. `sign` is +-1 and multiplies rows, before or after the kernel.
-(c) Narrower dtypes are computed in float64: exp(a - lse) may be far below float32 where its product
-    with g is not.
+(c) With b, narrower dtypes are computed in float64: exp(a - lse) may be far below float32 where its
+    product with g and b is not.
 (d) Where b broadcasts a, the gradient is first made of the full shape, in memory that puts the
     axes to be summed last: NumPy then adds pairwise, whatever the layout of a and b.
 """
@@ -145,7 +145,7 @@ def _weigh(call: _Call, g: Array, result: Array, dtype: DType, fresh: bool) -> b
             "IiIo",
             arrays,
             call.axes,
-            _FLOAT64,
+            compute,
             leading=1,
             fresh=fresh,
             workers=call.workers,
@@ -255,7 +255,7 @@ def logsumexp_jvp(
             "iiIO",
             arrays,
             call.axes,
-            _FLOAT64,
+            compute,
             leading=1,
             fresh=True,
             workers=workers,

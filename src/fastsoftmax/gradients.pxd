@@ -38,6 +38,10 @@ cdef enum Gradient:
     LOGSUMEXP_JVP  # sum(exp(a - lse) * t)
 
 
+cdef enum:
+    LARGEST_USUAL = 80  # of x - lse: beyond it the exponential may be infinite
+
+
 cdef struct Exponentials:  # how e^(x - lse) is taken over a row: a term * unit * 2^exponent
     double lse
     double largest  # what x - lse is at most
@@ -501,6 +505,16 @@ cdef inline int take_large_tangents(
     return 0
 
 
+cdef inline real settle_factor(real g, Exponentials* row, bint* large) noexcept nogil:
+    """What g * exp(a - lse) multiplies the exponentials of a row by; whether they may not count as their floor."""
+    large[0] = row.exponent > 0 or is_beside_floor(<real>0, g, row[0])
+    remove_bias(row)
+    if is_finite(g) and not -small_factor(<real>0) < g < small_factor(<real>0):
+        take_factor(g, row)
+        return 1
+    return g
+
+
 cdef inline int gradient_row(
     Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out, Py_ssize_t n, bint* made_nan
 ) except -1 nogil:
@@ -527,12 +541,7 @@ cdef inline int gradient_row(
         find_maximum(values, n, &largest)
         row = exponentials_of(largest, <real>0)
     if gradient == LOGSUMEXP_VJP:
-        sum = number_at(g)
-        large = row.exponent > 0 or is_beside_floor(<real>0, sum, row)
-        remove_bias(&row)
-        if is_finite(sum) and not -small_factor(<real>0) < sum < small_factor(<real>0):
-            take_factor(sum, &row)
-            sum = 1
+        sum = settle_factor(number_at(g), &row, &large)
     else:
         weighted_sum(gradient, g, values, n, row, <real>1, &wide)
         if real is double and gradient != SOFTMAX_VJP and not is_finite(wide):
@@ -555,9 +564,9 @@ cdef inline int gradient_row(
                 out_of_line(take_large_tangents[real], g, values, lse[0] if lse != NULL else <real>0, n, &row, &sum)
     suspect = not is_finite(sum)
     if gradient == LOGSUMEXP_VJP or gradient == LOGSUMEXP_JVP:
-        suspect |= not is_finite(lse[0]) or largest - lse[0] > 80
+        suspect |= not is_finite(lse[0]) or largest - lse[0] > LARGEST_USUAL
     elif gradient == LOG_SOFTMAX_VJP:
-        suspect |= largest > 80
+        suspect |= largest > LARGEST_USUAL
     if suspect:
         find_nan(g, given, &had_nan)
         if not had_nan:
