@@ -8,7 +8,8 @@
 (c) Extra memory: the copy of the labels, the scratch of one piece, and a copy of an argument that
     `out` partly overlaps.
 (d) `out` may be the logits or the probabilities themselves: a piece is read before it is written.
-(e) Workers share the pieces, which are then smaller; each has scratch of its own.
+(e) Workers share the pieces, which are then smaller; each has scratch of its own. They share the
+    blocks of a single long row.
 """
 
 from __future__ import annotations
@@ -120,6 +121,8 @@ def _run(
         grad = grad.transpose(order)
         returned = taken_as(grad.dtype, kernels.cross_entropy, dtype)
         direct = direct and fits(grad, returned)
+    # Helpers are called twice for a single row: for the sum, and for the gradient.
+    sharing = workers if count == 1 and logits.size * dtype.itemsize > 2 * ALONE else 1
     if logits.size * dtype.itemsize <= ALONE or count == 1:
         workers = 1
     size = _rows_of_piece(count, n, coefficients.has_dense_rows or not direct, workers)
@@ -150,7 +153,12 @@ def _run(
             piece = coefficients.piece(start, stop, part, scratch)
             piece_losses = row_losses[: stop - start]
             is_finite = np.isfinite(piece.total).all()  # asked while nothing is written yet
-            invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
+            if sharing > 1:
+                from ._shared_cross_entropy import call
+
+                invalid |= call(x, piece, piece_losses, block, sharing)
+            else:
+                invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
             if not is_finite:
                 _make_canonical(piece_losses)
                 if block is not None:

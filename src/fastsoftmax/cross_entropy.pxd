@@ -151,6 +151,26 @@ cdef inline double target_gradient(
     return (total - at_target) * (term / sum) - at_target * (others / sum)
 
 
+cdef inline bint is_near_zero(real unused, double logarithm, double total, bint large) noexcept nogil:
+    """Whether a logarithm is so small that it is the sum of the other terms itself, and has to be computed as that.
+
+    0, too, may be the rounding of what a large total makes visible.
+    """
+    return logarithm < 8.673617379884035e-19 and (
+        large or is_replaced_log(<real>logarithm) or is_replaced_log(<real>(fabs(total) * logarithm))
+        or (logarithm == 0.0 and fabs(total) > 1.0)
+    )
+
+
+cdef inline void sum_of_state(real unused, TermsBesideMaximum state, double* high, double* low) noexcept nogil:
+    """The sum of all terms."""
+    cdef vec[double] maximum, same
+    maximum_term(broadcast(<real>state.largest), &maximum, &same)
+    high[0] = state.ties * first_lane(maximum)
+    low[0] = 0.0
+    add_scaled(high, low, 1.0, state.high, state.low, 1.0)
+
+
 cdef inline int cross_entropy_row(
     stored[real] x, Py_ssize_t n, Py_ssize_t label, const real* dense, double at_target, double total,
     double* loss, stored[real] grad, bint* made_nan,
@@ -196,11 +216,7 @@ cdef inline int cross_entropy_row(
             fill_row(grad, n, <real>NAN)
         return 0
     logarithm = log_of_state(<real>0, state)
-    # So small that it is the sum of the other terms itself; 0, too, may be the rounding of what a large total makes visible.
-    near_zero = logarithm < 8.673617379884035e-19 and (
-        large or is_replaced_log(<real>logarithm) or is_replaced_log(<real>(fabs(total) * logarithm))
-        or (logarithm == 0.0 and fabs(total) > 1.0)
-    )
+    near_zero = is_near_zero(<real>0, logarithm, total, large)
     logarithm *= total
     if near_zero and large:
         out_of_line(sum_of_others[real], total, x, n, largest, &logarithm)
@@ -216,16 +232,14 @@ cdef inline int cross_entropy_row(
         set_number(grad, <real>0)
         return 0
 
-    maximum_term(broadcast(<real>state.largest), &maximum, &same)
-    sum_high = state.ties * first_lane(maximum)
-    sum_low = 0.0
-    add_scaled(&sum_high, &sum_low, 1.0, state.high, state.low, 1.0)
+    sum_of_state(<real>0, state, &sum_high, &sum_low)
     # A tiny total over the sum would leave the normal numbers: its power of two goes another way.
     factor = total
     power = 0
     if total != 0.0 and fabs(total) < least_total(<real>0):
         factor = frexp(total, &power)
     if large:
+        maximum_term(broadcast(<real>state.largest), &maximum, &same)
         factor = total / ((sum_high + sum_low) / first_lane(maximum))
         out_of_line(write_large_gradient[real], factor, 0, x, largest, native(<const real*>NULL), grad, n)
     elif resident:
