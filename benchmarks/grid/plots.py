@@ -54,7 +54,9 @@ def _over_the_floor(record: Record) -> Ratio | None:
     return None if record.floor is None else record.floor.times
 
 
-def _points(axes: Axes, records: list[Record], value: Value, place: int, label: str) -> None:
+def _points(
+    axes: Axes, records: list[Record], value: Value, place: int, label: str, *, bars: bool = True
+) -> None:
     known = sorted(
         ((record.cell.size, ratio) for record in records if (ratio := value(record)) is not None),
         key=lambda point: point[0],
@@ -69,7 +71,7 @@ def _points(axes: Axes, records: list[Record], value: Value, place: int, label: 
     axes.errorbar(
         [size for size, _ in known],
         middles,
-        yerr=away,
+        yerr=away if bars else None,
         fmt=MARKERS[place % len(MARKERS)],
         color=COLOURS[place % len(COLOURS)],
         ms=3.5,
@@ -138,6 +140,38 @@ def _draw(records: list[Record], value: Value, title: str, label: str, file: Pat
     plt.close(figure)
 
 
+def _draw_overview(records: list[Record], title: str, file: Path) -> None:
+    """A panel for each operation, as text that a version control can keep."""
+    ops = [op for op in OPS if any(record.cell.op == op for record in records)]
+    columns = min(len(ops), 3)
+    figure, panels = plt.subplots(
+        -(-len(ops) // columns),
+        columns,
+        figsize=(1.0 + 2.9 * columns, 1.2 + 2.2 * -(-len(ops) // columns)),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+    )
+    for axes, op in zip(panels.flat, ops, strict=False):
+        shown = [record for record in records if record.cell.op == op]
+        for place, name in enumerate(FAMILIES):
+            members = [record for record in shown if family(record.cell) == name]
+            _points(axes, members, _to_best_peer, place, name, bars=False)
+        axes.set_title(op, fontsize=9)
+    for axes in panels.flat:
+        _dress(axes, shade=True)
+    for row in panels:
+        row[0].set_ylabel("times faster")
+    for axes in panels[-1]:
+        axes.set_xlabel("elements")
+    _legend(figure, list(panels.flat))
+    figure.suptitle(title, fontsize=11)
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "overview"}):
+        figure.savefig(file, metadata={"Date": None})
+    plt.close(figure)
+
+
 def draw(records: list[Record], folder: Path) -> dict[str, str]:
     """Draw what there is; returns titles and file names."""
     kinds: list[tuple[str, list[Record], Value, str, str]] = []
@@ -157,4 +191,10 @@ def draw(records: list[Record], folder: Path) -> dict[str, str]:
             name = stem.replace(" ", "-") + ".png"
             _draw(chosen, value, title, label, folder / name)
             drawn[title] = name
+    single = [r for r in records if r.cell.workers == 1 and r.cell.dtype == "float32"]
+    chosen = [r for r in single if not r.cell.out and r.ratio]
+    if chosen:
+        title = "float32 against the best peer, fresh output (shaded: the peer is faster)"
+        _draw_overview(chosen, title, folder / "overview.svg")
+        drawn[title] = "overview.svg"
     return drawn
