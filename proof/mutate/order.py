@@ -61,7 +61,9 @@ ORDER = {
     "_reduce_gradient.py": "test_gradients_arguments test_gradients_special_values "
     "test_gradients_masked test_gradients_accuracy test_gradients_calculus "
     "test_gradients_same_bits test_workers",
+    "_shared_cross_entropy.py": "test_shared_cross_entropy test_workers",
     "_shared_gradient.py": "test_shared_gradient test_workers",
+    "_shared_logsumexp.py": "test_shared_logsumexp test_workers",
     "_shared_row.py": "test_shared_row test_workers",
     "_sharing.py": "test_workers test_threads_and_interrupts test_shared_row",
     "_state.py": STATES,
@@ -78,7 +80,9 @@ ORDER = {
     "cross_entropy_columns.pxd": LOSSES,
     "short_cross_entropy.pxd": LOSSES,
     "states.pxd": STATES,
+    "shared_cross_entropy.pxd": "test_shared_cross_entropy test_workers",
     "shared_gradient.pxd": "test_shared_gradient test_workers",
+    "shared_logsumexp.pxd": "test_shared_logsumexp test_workers",
     "shared_row.pxd": "test_shared_row test_workers",
     "halves.pxd": "test_halves test_gradients_same_bits test_cross_entropy_same_bits test_dtypes",
     "elementary.pxd": "test_weights test_numpy_path",
