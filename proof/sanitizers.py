@@ -25,6 +25,7 @@ LEFT_OUT = (
     "tests/test_out_of_memory.py",  # it has the allocator
     "tests/test_cross_entropy_memory.py",  # the process is larger with it
     "tests/test_memory_use.py",
+    "tests/test_built_objects.py",  # it is another object
     "tests/test_documentation.py",  # of the sources, not of the kernels
     "tests/test_examples.py",
     "tests/test_benchmark_grid.py",
