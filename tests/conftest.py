@@ -10,6 +10,7 @@
 import hypothesis
 import numpy as np
 import pytest
+import sharing
 import targets
 from formats import FLOATS
 
@@ -94,6 +95,13 @@ def set_cache(fs):
     """Tell the kernels another size of the last-level cache; the true one at the end."""
     yield fs._target.kernels.set_cache
     fs._target.kernels.set_cache(fs._cache.cache)
+
+
+@pytest.fixture
+def four_processors(fs, monkeypatch):
+    """There seem to be four processors, whose executor is a new one."""
+    monkeypatch.setattr(sharing.module(fs, "_sharing"), "cpu_count", lambda: 4)
+    monkeypatch.setattr(sharing.module(fs, "_sharing"), "_executors", {})
 
 
 @pytest.fixture

@@ -4,6 +4,11 @@ import sys
 from contextlib import contextmanager
 
 
+def module(fs, name):
+    """A module of the package under test."""
+    return __import__(f"{fs.__name__}.{name}", fromlist=[name])
+
+
 @contextmanager
 def forced(fs, alone, processors=4):
     """Calls of more than `alone` bytes are shared, and there seem to be so many processors.
@@ -13,7 +18,7 @@ def forced(fs, alone, processors=4):
     modules = {
         name: sys.modules[f"{fs.__name__}.{name}"] for name in ("_packing", "_cross_entropy")
     }
-    sharing = __import__(f"{fs.__name__}._sharing", fromlist=["share"])
+    sharing = module(fs, "_sharing")
     kernels, calls, run = fs._target.kernels, [], sharing._Shared.run
     before = modules["_packing"].ALONE
     kept = sharing.cpu_count, sharing._executors
@@ -23,8 +28,8 @@ def forced(fs, alone, processors=4):
         return run(self, helpers)
 
     try:
-        for module in modules.values():
-            module.ALONE = alone
+        for each in modules.values():
+            each.ALONE = alone
         kernels.set_alone(alone)
         sharing._Shared.run = noted
         sharing.cpu_count, sharing._executors = (lambda: processors), {}
@@ -35,5 +40,5 @@ def forced(fs, alone, processors=4):
         sharing.cpu_count, sharing._executors = kept
         sharing._Shared.run = run
         kernels.set_alone(before)
-        for module in modules.values():
-            module.ALONE = before
+        for each in modules.values():
+            each.ALONE = before

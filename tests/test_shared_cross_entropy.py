@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from formats import assert_same_bits
+from sharing import module
+
+pytestmark = pytest.mark.usefixtures("four_processors")
 
 LENGTHS = [1, 1_024, 1_025, 2_048, 3_073, 40_000, 131_073, 300_001]
 WORKERS = 3
@@ -121,16 +124,6 @@ KINDS = [
     infinite,
     ignored,
 ]
-
-
-def module(fs, name):
-    return __import__(f"{fs.__name__}.{name}", fromlist=[name])
-
-
-@pytest.fixture(autouse=True)
-def _four_processors(fs, monkeypatch):
-    monkeypatch.setattr(module(fs, "_sharing"), "cpu_count", lambda: 4)
-    monkeypatch.setattr(module(fs, "_sharing"), "_executors", {})
 
 
 def _arguments(fs, row):

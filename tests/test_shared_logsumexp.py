@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from formats import assert_same_bits
+from sharing import module
+
+pytestmark = pytest.mark.usefixtures("four_processors")
 
 LENGTHS = [1, 2, 1_023, 1_024, 1_025, 3_073, 40_000, 131_072, 300_001]
 WORKERS = 3
@@ -108,16 +111,6 @@ KINDS = [
     exponents_far_apart,
     large_exponents,
 ]
-
-
-def module(fs, name):
-    return __import__(f"{fs.__name__}.{name}", fromlist=[name])
-
-
-@pytest.fixture(autouse=True)
-def _four_processors(fs, monkeypatch):
-    monkeypatch.setattr(module(fs, "_sharing"), "cpu_count", lambda: 4)
-    monkeypatch.setattr(module(fs, "_sharing"), "_executors", {})
 
 
 def _row(fs, name, n, dtype, rng):

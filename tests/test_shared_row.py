@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from formats import assert_same_bits
+from sharing import module
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 LENGTHS = [1, 2, 1023, 1024, 1025, 2047, 2048, 3073, 40_000, 131_072, 300_001]
@@ -100,15 +101,8 @@ KINDS = [
 LARGE = 32 << 20  # bytes of a cache
 
 
-def module(fs, name):
-    return __import__(f"{fs.__name__}.{name}", fromlist=[name])
-
-
 @pytest.fixture
-def workers(fs, monkeypatch):
-    """A machine of four processors."""
-    monkeypatch.setattr(module(fs, "_sharing"), "cpu_count", lambda: 4)
-    monkeypatch.setattr(module(fs, "_sharing"), "_executors", {})
+def workers(four_processors):
     return 3
 
 

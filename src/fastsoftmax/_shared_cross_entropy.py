@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._layout import ranges, share_count
 from ._pieces import BLOCK
-from ._sharing import share
+from ._sharing import share_blocks
 from ._target import kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ._arguments import Array
     from ._coefficients import Piece
 
@@ -41,25 +38,18 @@ def call(x: Array, piece: Piece, losses: Array, grad: Array | None, workers: int
     assert piece.labels is not None
     label, at_target, total = (int(piece.labels[0]), piece.at_target[0], piece.total[0])
     row, sums = kernels.begin_loss(x)
-    parts = ranges(len(sums), share_count(x.size, workers))
-    workers = min(workers, len(parts))
+    count = len(sums)
 
-    def add(parts: Iterable[slice]) -> bool:
-        for part in parts:
-            kernels.sum_loss_blocks(sums, x, part.start, min(part.stop, len(sums)))
-        return False
+    def add(first: int, stop: int) -> None:
+        kernels.sum_loss_blocks(sums, x, first, stop)
 
-    def write(parts: Iterable[slice]) -> bool:
+    def write(first: int, stop: int) -> bool:
         assert grad is not None
-        again = False
-        for part in parts:
-            stop = min(part.stop, len(sums))
-            again |= kernels.write_loss_blocks(row, x, grad, part.start, stop)
-        return again
+        return kernels.write_loss_blocks(row, x, grad, first, stop)
 
-    share(add, parts, workers)
+    share_blocks(add, count, x.size, workers)
     loss = kernels.finish_loss(row, sums, x, label, at_target, total, grad)
-    if loss is None or (grad is not None and share(write, parts, workers)):
+    if loss is None or (grad is not None and share_blocks(write, count, x.size, workers)):
         return kernels.cross_entropy(x, *piece, losses, grad)
     losses[0] = loss
     if grad is not None:

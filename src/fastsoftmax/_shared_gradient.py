@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._layout import ranges, share_count
-from ._sharing import share
+from ._sharing import share_blocks
 from ._target import kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ._arguments import Array
 
@@ -35,29 +34,18 @@ def call(kernel: Kernel, blocks: Sequence[Array], workers: int) -> bool:
     sums = kernels.begin_gradient(gradient, g, values, out)
     if sums is None:
         return kernel(g, values, out)
-    parts = ranges(len(sums), share_count(values.size, workers))
-    workers = min(workers, len(parts))
+    count = len(sums)
 
-    def add(parts: Iterable[slice]) -> bool:
-        unusual = False
-        for part in parts:
-            stop = min(part.stop, len(sums))
-            unusual |= kernels.sum_gradient_blocks(gradient, g, values, out, sums, part.start, stop)
-        return unusual
+    def add(first: int, stop: int) -> bool:
+        return kernels.sum_gradient_blocks(gradient, g, values, out, sums, first, stop)
 
-    if share(add, parts, workers):
+    if share_blocks(add, count, values.size, workers):
         return kernel(g, values, out)
     numbers = kernels.finish_gradient(gradient, g, values, out, sums)
     if numbers is None:
         return kernel(g, values, out)
 
-    def write(parts: Iterable[slice]) -> bool:
-        unusual = False
-        for part in parts:
-            stop = min(part.stop, len(sums))
-            unusual |= kernels.write_gradient_blocks(
-                gradient, g, values, out, numbers, part.start, stop
-            )
-        return unusual
+    def write(first: int, stop: int) -> bool:
+        return kernels.write_gradient_blocks(gradient, g, values, out, numbers, first, stop)
 
-    return share(write, parts, workers) and kernel(g, values, out)
+    return share_blocks(write, count, values.size, workers) and kernel(g, values, out)

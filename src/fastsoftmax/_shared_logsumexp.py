@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._layout import ranges, share_count
-from ._sharing import share
+from ._sharing import share_blocks
 from ._target import kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ._arguments import Array
 
@@ -32,34 +31,24 @@ def call(kernel: Kernel, blocks: Sequence[Array], workers: int) -> bool:
     """Call the kernel on one slice, shared out among the workers."""
     vector, a, lse, out = blocks
     sums = kernels.begin_tangents(a)
-    parts = ranges(len(sums), share_count(a.size, workers))
-    workers = min(workers, len(parts))
+    count = len(sums)
     maxima: list[float] = []
 
-    def find_largest(parts: Iterable[slice]) -> bool:
-        for part in parts:
-            maxima.append(kernels.largest_of_blocks(a, part.start, min(part.stop, len(sums))))
-        return False
+    def find_largest(first: int, stop: int) -> None:
+        maxima.append(kernels.largest_of_blocks(a, first, stop))
 
-    share(find_largest, parts, workers)
+    share_blocks(find_largest, count, a.size, workers)
     largest = max(maxima)
 
-    def add(parts: Iterable[slice]) -> bool:
-        unusual = False
-        for part in parts:
-            stop = min(part.stop, len(sums))
-            unusual |= kernels.sum_tangent_blocks(vector, a, lse, sums, largest, part.start, stop)
-        return unusual
+    def add(first: int, stop: int) -> bool:
+        return kernels.sum_tangent_blocks(vector, a, lse, sums, largest, first, stop)
 
-    def weigh(parts: Iterable[slice]) -> bool:
-        unusual = False
-        for part in parts:
-            stop = min(part.stop, len(sums))
-            unusual |= kernels.weigh_row_blocks(vector, a, lse, out, largest, part.start, stop)
-        return unusual
+    def weigh(first: int, stop: int) -> bool:
+        return kernels.weigh_row_blocks(vector, a, lse, out, largest, first, stop)
 
     if kernel is kernels.logsumexp_vjp:
-        return share(weigh, parts, workers) and kernel(*blocks)
-    if share(add, parts, workers) or kernels.add_tangent_blocks(a, lse, sums, largest, out):
+        return share_blocks(weigh, count, a.size, workers) and kernel(*blocks)
+    unusual = share_blocks(add, count, a.size, workers)
+    if unusual or kernels.add_tangent_blocks(a, lse, sums, largest, out):
         return kernel(*blocks)
     return False

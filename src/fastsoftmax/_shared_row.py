@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._layout import ranges, share_count
-from ._sharing import share
+from ._sharing import share_blocks
 from ._target import kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from ._arguments import Array
 
@@ -35,27 +34,20 @@ def call(kernel: Kernel, x: Array, out: Array, workers: int) -> bool:
     if begun is None:
         return kernel(x, out)
     row, sums = begun
-    parts = ranges(len(sums), share_count(x.size, workers))
-    workers = min(workers, len(parts))
+    count = len(sums)
 
-    def add(parts: Iterable[slice]) -> bool:
-        for part in parts:
-            kernels.sum_row_blocks(row, sums, x, out, part.start, min(part.stop, len(sums)))
-        return False
+    def add(first: int, stop: int) -> None:
+        kernels.sum_row_blocks(row, sums, x, out, first, stop)
 
-    def apply(parts: Iterable[slice]) -> bool:
-        incomplete = False
-        for part in parts:
-            stop = min(part.stop, len(sums))
-            incomplete |= kernels.apply_row(row, sums, x, out, part.start, stop)
-        return incomplete
+    def apply(first: int, stop: int) -> bool:
+        return kernels.apply_row(row, sums, x, out, first, stop)
 
-    share(add, parts, workers)
+    share_blocks(add, count, x.size, workers)
     if kernels.row_needs_shift(row, sums, x):
-        share(add, parts, workers)
+        share_blocks(add, count, x.size, workers)
     if not kernels.row_is_ordinary(row, sums, x):
         return kernel(x, out)
     if kernel is kernels.logsumexp:
         kernels.logsumexp_of_row(row, out)
         return False
-    return share(apply, parts, workers) and kernel(x, out)
+    return share_blocks(apply, count, x.size, workers) and kernel(x, out)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._cpu_count import cpu_count
+from ._layout import ranges, share_count
 from ._target import kernels
 
 if TYPE_CHECKING:
@@ -52,6 +53,24 @@ def share(work: Work, parts: Iterable[Any], workers: int) -> bool:
     """Let several threads do work(parts), each with parts of its own; whether any said true."""
     helpers = min(workers, cpu_count()) - 1
     return _Shared(work, parts).run(helpers) if helpers > 0 else work(parts)
+
+
+def share_blocks(
+    compute: Callable[[int, int], bool | None], count: int, size: int, workers: int
+) -> bool:
+    """Let several threads do compute(first, stop) for ranges of blocks; whether any said true.
+
+    The blocks are those of a slice of `size` elements.
+    """
+    parts = ranges(count, share_count(size, workers))
+
+    def work(parts: Iterable[slice]) -> bool:
+        answer = False
+        for part in parts:
+            answer |= bool(compute(part.start, min(part.stop, count)))
+        return answer
+
+    return share(work, parts, min(workers, len(parts)))
 
 
 class _Shared:
