@@ -128,7 +128,7 @@ KINDS = [
 
 def _arguments(fs, row):
     """The logits as a block, and what the kernel takes beside them."""
-    piece = module(fs, "_coefficients").Piece(
+    piece = module(fs, "_loss_coefficients").Piece(
         np.array([row.label], np.int64), None, np.array([row.at_target]), np.array([row.total])
     )
     return row.x.reshape(1, -1, 1), piece

@@ -1,6 +1,6 @@
-"""Derive every constant of `src/fastsoftmax/constants.hpp` and print that file.
+"""Derive every constant of `src/fastsoftmax/kernels/arithmetic/constants.hpp` and print that file.
 
-    python tools/make_constants.py > src/fastsoftmax/constants.hpp
+    python tools/make_constants.py > src/fastsoftmax/kernels/arithmetic/constants.hpp
 
 (a) The exponential. With E = 16 table entries, n = round(x * E / ln 2), t = x - n * (ln 2) / E and
     n = E*k + j, e^x = 2^k * 2^(j/E) * e^t with |t| <= ln 2 / (2E). e^t - 1 is t + t^2 * p(t), p

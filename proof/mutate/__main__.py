@@ -63,7 +63,7 @@ def python_mutations(rng, count, only):
 
 def kernel_mutations(rng, count, only, target):
     found = []
-    headers = [f"simd/{target}.hpp", "constants.hpp"]
+    headers = [f"simd/{target}.hpp", "kernels/arithmetic/constants.hpp"]
     sources = sorted((ROOT / PACKAGE).rglob("*.p[yx][xdi]"))
     sources = [path for path in sources if path.suffix != ".pyi"]
     sources += [ROOT / PACKAGE / header for header in headers]

@@ -32,7 +32,7 @@ ORDER = {
     "_arguments.py": "test_axes test_out test_where test_dtypes test_containers test_weights "
     "test_cross_entropy_arguments test_gradients_arguments test_differences_from_scipy",
     "_cache.py": "test_cache",
-    "_coefficients.py": LOSSES,
+    "_loss_coefficients.py": LOSSES,
     "_cpu_count.py": "test_workers",
     "_cross_entropy.py": LOSSES,
     "_forward.py": "test_axes test_out test_signatures test_where test_weights test_workers",
@@ -68,7 +68,7 @@ ORDER = {
     "_sharing.py": "test_workers test_threads_and_interrupts test_shared_row",
     "_state.py": STATES,
     "_target.py": "test_import",
-    "_targets.py": "test_cross_entropy_masked test_cross_entropy_arguments "
+    "_loss_targets.py": "test_cross_entropy_masked test_cross_entropy_arguments "
     "test_cross_entropy_special_values",
     "_weighted.py": "test_weights test_long_weighted_rows test_warnings",
     "_weighted_gradient.py": "test_gradients_special_values test_gradients_accuracy "

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from ._arguments import compute_dtype, settle_array, settle_dtype, settle_out
-from ._coefficients import ROWS, OfLabels, OfProbabilities, Options
 from ._invalid import report_invalid
 from ._layout import allocate_like, overlaps, row_pieces, share_count
+from ._loss_coefficients import ROWS, OfLabels, OfProbabilities, Options
 from ._loss_options import (
     fill_masked,
     settle_class_axis,
@@ -33,9 +33,9 @@ from ._loss_options import (
     settle_sample_weight,
 )
 from ._loss_sum import LossSum
+from ._loss_targets import settle_targets
 from ._packing import copied, copy, fits, room, taken_as
 from ._target import kernels
-from ._targets import settle_targets
 from ._workers import ALONE
 
 if TYPE_CHECKING:

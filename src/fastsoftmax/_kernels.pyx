@@ -11,7 +11,7 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.row_blocks cimport hear_signals
+from fastsoftmax.kernels.rows.row_blocks cimport hear_signals
 
 from fastsoftmax import _workers
 
@@ -19,7 +19,7 @@ cnp.import_array()
 
 cdef Py_ssize_t alone = _workers.ALONE
 
-cdef extern from "stop.hpp":
+cdef extern from "kernels/stop.hpp":
     void obey_flag(const unsigned char* flag) noexcept nogil
 
 cdef Py_ssize_t cache = 33554432  # bytes of the last-level cache

@@ -16,7 +16,7 @@ from ._target import kernels
 
 if TYPE_CHECKING:
     from ._arguments import Array
-    from ._coefficients import Piece
+    from ._loss_coefficients import Piece
 
 
 def takes(x: Array, piece: Piece, grad: Array | None) -> bool:

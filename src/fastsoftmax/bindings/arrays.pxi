@@ -3,8 +3,8 @@
 cimport numpy as cnp
 from libc.string cimport strcmp, strrchr
 
-from fastsoftmax.halves cimport Operand
-from fastsoftmax.simd cimport AS_COMPUTED, BFLOAT16, FLOAT16, native
+from fastsoftmax.kernels.arithmetic.halves cimport Operand
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, BFLOAT16, FLOAT16, native
 
 cdef extern from "numpy/arrayobject.h":
     bint PyArray_ISCARRAY(cnp.ndarray) nogil

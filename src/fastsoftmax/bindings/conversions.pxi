@@ -2,8 +2,8 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.halves cimport Operand, numbers_of
-from fastsoftmax.simd cimport AS_COMPUTED, as_computed, native, put
+from fastsoftmax.kernels.arithmetic.halves cimport Operand, numbers_of
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, as_computed, native, put
 
 
 cdef int convert_run(cnp.ndarray x, cnp.ndarray out, Py_ssize_t n) except -1:

@@ -3,15 +3,15 @@
 cimport numpy as cnp
 from libc.stdlib cimport free
 
-from fastsoftmax.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
-from fastsoftmax.cross_entropy_columns cimport cross_entropy_columns
-from fastsoftmax.gradients cimport LOG_SOFTMAX_VJP, Exponentials, exponentials_of, weighted_sum
-from fastsoftmax.halves cimport (
+from fastsoftmax.kernels.cross_entropy.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
+from fastsoftmax.kernels.cross_entropy.cross_entropy_columns cimport cross_entropy_columns
+from fastsoftmax.kernels.gradients.gradients cimport LOG_SOFTMAX_VJP, Exponentials, exponentials_of, weighted_sum
+from fastsoftmax.kernels.arithmetic.halves cimport (
     Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
-from fastsoftmax.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
-from fastsoftmax.simd cimport AS_COMPUTED, native, stored
-from fastsoftmax.vector_math cimport real
+from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, native, stored
+from fastsoftmax.kernels.arithmetic.vector_math cimport real
 
 
 cdef struct Rows:  # what belongs to rows of logits: see `cross_entropy`

@@ -2,7 +2,7 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.elementary cimport EXP, LOG1P, Function, apply, factor_of_terms, write_terms
+from fastsoftmax.kernels.arithmetic.elementary cimport EXP, LOG1P, Function, apply, factor_of_terms, write_terms
 
 
 cdef object apply_to_array(Function function, cnp.ndarray x):

@@ -3,17 +3,19 @@
 cimport numpy as cnp
 from libc.stdlib cimport free
 
-from fastsoftmax.column_strips cimport is_bundled, reduce_strips
-from fastsoftmax.halves cimport (
+from fastsoftmax.kernels.columns.column_strips cimport is_bundled, reduce_strips
+from fastsoftmax.kernels.arithmetic.halves cimport (
     LARGEST_CHUNK, Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
-from fastsoftmax.row_blocks cimport LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals
-from fastsoftmax.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
-from fastsoftmax.rows cimport reduce_rows
-from fastsoftmax.short_columns cimport are_short, reduce_short_columns
-from fastsoftmax.short_rows cimport are_short_rows, reduce_short_rows
-from fastsoftmax.simd cimport AS_COMPUTED, native, stored
-from fastsoftmax.vector_math cimport real
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals,
+)
+from fastsoftmax.kernels.rows.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
+from fastsoftmax.kernels.rows.rows cimport reduce_rows
+from fastsoftmax.kernels.columns.short_columns cimport are_short, reduce_short_columns
+from fastsoftmax.kernels.rows.short_rows cimport are_short_rows, reduce_short_rows
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, native, stored
+from fastsoftmax.kernels.arithmetic.vector_math cimport real
 
 
 cdef inline int reduce_any_rows(

@@ -3,10 +3,10 @@
 cimport numpy as cnp
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.cross_entropy cimport add_losses
-from fastsoftmax.gradients cimport value_of
-from fastsoftmax.halves cimport Operand
-from fastsoftmax.simd cimport AS_COMPUTED
+from fastsoftmax.kernels.cross_entropy.cross_entropy cimport add_losses
+from fastsoftmax.kernels.gradients.gradients cimport value_of
+from fastsoftmax.kernels.arithmetic.halves cimport Operand
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED
 
 cdef enum:
     LABELLED = 64  # rows that are given to the kernel at a time

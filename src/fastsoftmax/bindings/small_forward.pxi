@@ -2,10 +2,10 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.halves cimport Operand
-from fastsoftmax.row_blocks cimport LOGSUMEXP, Operation
-from fastsoftmax.simd cimport AS_COMPUTED
-from fastsoftmax.vector_math cimport real
+from fastsoftmax.kernels.arithmetic.halves cimport Operand
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, Operation
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED
+from fastsoftmax.kernels.arithmetic.vector_math cimport real
 
 cdef object FLOAT32_TYPE = getattr(PyArray_DescrFromType(cnp.NPY_FLOAT), "type")  # an attribute of Python
 

@@ -2,7 +2,7 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.gradients cimport Gradient
+from fastsoftmax.kernels.gradients.gradients cimport Gradient
 
 
 cdef object small_gradient(Gradient gradient, g, values, axis, given, workers):

@@ -2,9 +2,9 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.row_blocks cimport LOG_SOFTMAX, SOFTMAX, Operation
-from fastsoftmax.simd cimport native
-from fastsoftmax.states cimport (
+from fastsoftmax.kernels.rows.row_blocks cimport LOG_SOFTMAX, SOFTMAX, Operation
+from fastsoftmax.kernels.arithmetic.simd cimport native
+from fastsoftmax.kernels.parts.states cimport (
     STATE_NUMBERS, State, add_pieces, anchor_again, apply_states, logsumexp_of_states, merge_states, no_elements,
     take_over,
 )
