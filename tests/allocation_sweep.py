@@ -3,7 +3,8 @@
 (a) `failing_malloc.c`, preloaded, fails the k-th allocation of a call, or all from the k-th on, for
     k = 1, 2, ... until the call makes no more than k; of many, some are left out. The call ends in
     a MemoryError, or with the right result where what asked can do without; inputs are as they
-    were, and `out` as well but for the paths of `_may_touch`; and the next call is right.
+    were, and so is `out` of a call that is not gone through in pieces, by workers, in boxes that
+    are packed, or by many rows of cross-entropy; and the next call is right.
 (b) All of that is repeated, and the memory from the C library does not grow, nor do reference
     counts. Objects that the interpreter keeps for later are a matter for `proof.leaks`.
 (c) What fails is memory that the kernels ask for and memory that NumPy asks for: scratch and the
@@ -33,9 +34,10 @@ ROUNDS, REPEATS = 4, 3  # a leak shows in all rounds, at every repeat
 EVERY = "from the k-th on", lambda k: (k, 1 << 40)
 ONE = "the k-th", lambda k: (k, k)
 WORKERS = 2
+ROWS = 4_096  # of cross-entropy, that are a piece
 
 # Shape, axis, dtype, workers: a kernel path each.
-SMALL_SIZE = 20_000  # up to which there is time for operations of many steps
+SMALL_SIZE = 20_000  # up to which there is time for operations of many steps, and in the tests
 SMALL = [
     ((4, 10), 1, "f4", 1),  # the short cut
     ((40, 7), 1, "f8", 1),  # short rows
@@ -47,6 +49,12 @@ SMALL = [
     ((2, 30, 40), 1, "f8", 1),  # a middle axis
     ((20, 300), 1, "f2", 1),  # halves
     ((1_100, 70), 0, "f2", 1),
+    ((100, 30), 1, "f2", 1),  # in several portions
+    ((9, 700), 0, "f4", 1),  # short columns, several vectors of them
+    ((150, 2_100), 0, "f4", 1),  # more than one strip
+    ((150, 2_100), 0, "f2", 1),
+    ((70, 4_200), 0, "f8", 1),
+    ((8, 40, 130), 1, "f4", 1),
 ]
 LARGE = [
     ((3_200_001,), 0, "f4", WORKERS),  # one row, shared
@@ -101,16 +109,6 @@ def _arrays(fs, shape, axis, dtype, hard):
     }
 
 
-def _may_touch(operation, shape, axis, dtype, workers, how):
-    """Whether a kernel asks for memory again when it has written results of other slices."""
-    return (
-        workers > 1
-        or (dtype == "f2" and axis == 0)  # columns of halves in chunks
-        or (operation.text == "softmax(x)" and how == "in place")  # rows with subnormal results
-        or (operation.text == "logsumexp_vjp(s, x, r)" and len(shape) == 3)
-    )
-
-
 class Sweep:
     """All failures of all calls."""
 
@@ -132,7 +130,9 @@ class Sweep:
     def case(self, operation, shape, axis, dtype, workers, how):
         """One operation on arrays of one kind; `how` is plain, strided, hard, or in place."""
         fs = self.fs
-        self.may_touch = self.all_objects or _may_touch(operation, shape, axis, dtype, workers, how)
+        boxes = how == "strided" and np.prod(shape) > SMALL_SIZE
+        pieces = "cross_entropy" in operation.function and np.prod(shape) // shape[axis] > ROWS
+        self.may_touch = self.all_objects or workers > 1 or boxes or pieces
         arrays = _arrays(fs, shape, axis, dtype, how in ("hard", "in place"))
         arrays = {letter: arrays[letter] for letter in operation.letters}
         if how == "strided":
@@ -252,8 +252,10 @@ def sweep(fs, amount, all_objects):
     for turn, (shape, axis, dtype, workers) in enumerate(SMALL + LARGE * whole):
         for place, operation in enumerate(OPERATIONS):
             ways = ["plain", "strided", "hard", *(["in place"] if operation.over else [])]
-            if workers > 1 or np.prod(shape) > SMALL_SIZE:
+            if workers > 1:
                 ways = ways[:1] if operation.is_brief else []
+            elif np.prod(shape) > SMALL_SIZE:
+                ways = ways if operation.is_brief and whole else []
             elif not whole:
                 ways = [ways[(turn + place) % len(ways)]]
             for how in ways:

@@ -104,9 +104,10 @@ def weighted_vjp(g: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:
             # A product's nan has the sign of an operand, or the one that the processor prefers.
             np.copyto(result, np.nan, where=nans)
             holds_nan |= nans.any(axis=1)
+    made_nan = _made_nan(holds_nan, came, g, lse)
     if out is not a:
         copy(out, a)
-    return _made_nan(holds_nan, came, g, lse)
+    return made_nan
 
 
 def weighted_jvp(t: Array, a: Array, b: Array, lse: Array, out: Array) -> bool:

@@ -1,17 +1,17 @@
 # Losses of labelled rows and dense targets, and their gradients.
 
 cimport numpy as cnp
-from libc.stdlib cimport free
 
-from fastsoftmax.kernels.cross_entropy.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
-from fastsoftmax.kernels.cross_entropy.cross_entropy_columns cimport cross_entropy_columns
-from fastsoftmax.kernels.gradients.gradients cimport LOG_SOFTMAX_VJP, Exponentials, exponentials_of, weighted_sum
 from fastsoftmax.kernels.arithmetic.halves cimport (
     Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
-from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, native, stored
 from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.cross_entropy.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
+from fastsoftmax.kernels.cross_entropy.cross_entropy_columns cimport cross_entropy_columns
+from fastsoftmax.kernels.gradients.gradients cimport LOG_SOFTMAX_VJP, Exponentials, exponentials_of, weighted_sum
+from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
+from fastsoftmax.kernels.scratch cimport Scratch, no_scratch, release
 
 
 cdef struct Rows:  # what belongs to rows of logits: see `cross_entropy`
@@ -22,10 +22,12 @@ cdef struct Rows:  # what belongs to rows of logits: see `cross_entropy`
     const double* at_target
     const double* total
     double* losses
+    Scratch chunks  # of halves, and of columns: kept until all rows are done
+    Scratch columns
 
 
 cdef int add_rows(
-    const Rows* rows, Py_ssize_t first, const real* logits, real* grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride,
+    Rows* rows, Py_ssize_t first, const real* logits, real* grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride,
     bint* made_nan,
 ) except -1 nogil:
     """Losses and gradients of the rows (outer, inner), of which the first is this one."""
@@ -38,7 +40,7 @@ cdef int add_rows(
         )
     return cross_entropy_columns(
         logits, grad, outer, rows.n, inner, stride, labels, dense, rows.dense_stride, rows.at_target + first,
-        rows.total + first, rows.losses + first, made_nan,
+        rows.total + first, rows.losses + first, &rows.columns, made_nan,
     )
 
 
@@ -60,35 +62,32 @@ cdef int add_long_rows(const Rows* rows, Py_ssize_t count, Operand logits, Opera
 
 
 cdef int add_rows_of_halves(
-    const Rows* rows, Operand logits, Operand grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride, bint* made_nan
+    Rows* rows, Operand logits, Operand grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride, bint* made_nan
 ) except -1 nogil:
     """The same, of all rows, where logits or gradient are stored in 16 bits."""
     if stride == 1 and rows.n * sizeof(float) > RESIDENT_BYTES and rows.dense == NULL:
         return add_long_rows(rows, outer, logits, grad, made_nan)
     cdef Operand[2] operands = [logits, grad]
     cdef Chunks chunks = chunks_of(outer, rows.n, inner, stride)
-    cdef void* memory = give_scratch(operands, 2, &chunks, inner > 1 or rows.n * sizeof(float) > RESIDENT_BYTES)
     cdef Py_ssize_t since = 0
-    try:
-        while next_chunk(&chunks):
-            add_rows(
-                rows, chunks.first * inner + chunks.column, <const float*>widened(&operands[0], &chunks),
-                <float*>NULL if grad.data == NULL else scratch_for(&operands[1], &chunks), chunks.outers, chunks.columns,
-                chunks.columns, made_nan,
-            )
-            if grad.data != NULL:
-                narrowed(&operands[1], &chunks)
-            since += chunks.outers * rows.n * chunks.columns
-            if since >= SIGNAL_PERIOD:
-                since = 0
-                hear_signals()
-    finally:
-        free(memory)
+    give_scratch(operands, 2, &chunks, inner > 1 or rows.n * sizeof(float) > RESIDENT_BYTES, &rows.chunks)
+    while next_chunk(&chunks):
+        add_rows(
+            rows, chunks.first * inner + chunks.column, <const float*>widened(&operands[0], &chunks),
+            <float*>NULL if grad.data == NULL else scratch_for(&operands[1], &chunks), chunks.outers, chunks.columns,
+            chunks.columns, made_nan,
+        )
+        if grad.data != NULL:
+            narrowed(&operands[1], &chunks)
+        since += chunks.outers * rows.n * chunks.columns
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
     return 0
 
 
 cdef int add_any_rows(
-    const Rows* rows, int dtype, Operand logits, Operand grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride,
+    Rows* rows, int dtype, Operand logits, Operand grad, Py_ssize_t outer, Py_ssize_t inner, Py_ssize_t stride,
     bint* made_nan,
 ) except -1 nogil:
     """The same for each dtype that is computed in, however it is stored."""
@@ -152,8 +151,13 @@ def cross_entropy(
     cdef bint made_nan = False
     if grad is None:
         second.data = NULL
+    all_rows.chunks = all_rows.columns = no_scratch()
     with nogil:
-        add_any_rows(&all_rows, dtype, first, second, outer, inner, stride, &made_nan)
+        try:
+            add_any_rows(&all_rows, dtype, first, second, outer, inner, stride, &made_nan)
+        finally:
+            release(&all_rows.chunks)
+            release(&all_rows.columns)
     return made_nan
 
 

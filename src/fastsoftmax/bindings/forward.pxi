@@ -1,21 +1,21 @@
 # softmax, log_softmax and logsumexp of blocks.
 
 cimport numpy as cnp
-from libc.stdlib cimport free
 
-from fastsoftmax.kernels.columns.column_strips cimport is_bundled, reduce_strips
 from fastsoftmax.kernels.arithmetic.halves cimport (
     LARGEST_CHUNK, Chunks, Operand, chunks_of, give_scratch, narrowed, next_chunk, numbers_of, scratch_for, widened,
 )
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, native, stored
+from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.columns.column_strips cimport is_bundled, reduce_strips
+from fastsoftmax.kernels.columns.short_columns cimport are_short, reduce_short_columns
 from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals,
+    LOGSUMEXP, LOG_SOFTMAX, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals,
 )
 from fastsoftmax.kernels.rows.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
 from fastsoftmax.kernels.rows.rows cimport reduce_rows
-from fastsoftmax.kernels.columns.short_columns cimport are_short, reduce_short_columns
 from fastsoftmax.kernels.rows.short_rows cimport are_short_rows, reduce_short_rows
-from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, native, stored
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.scratch cimport Scratch, no_scratch, release
 
 
 cdef inline int reduce_any_rows(
@@ -70,9 +70,10 @@ cdef int reduce_halves(
     cdef Operand[2] operands = [x, y]
     cdef Chunks chunks = chunks_of(outer, n, inner, stride)
     cdef bint overwriting = operation == LOG_SOFTMAX or inner > 1 or n * sizeof(float) > RESIDENT_BYTES
-    cdef void* memory = give_scratch(operands, 2, &chunks, overwriting)
+    cdef Scratch scratch = no_scratch()
     cdef Py_ssize_t since = 0
     try:
+        give_scratch(operands, 2, &chunks, overwriting, &scratch)
         while next_chunk(&chunks):
             reduce(
                 operation, <const float*>widened(&operands[0], &chunks), scratch_for(&operands[1], &chunks),
@@ -84,7 +85,7 @@ cdef int reduce_halves(
                 since = 0
                 hear_signals()
     finally:
-        free(memory)
+        release(&scratch)
     return 0
 
 

@@ -2,16 +2,16 @@
 
 cimport numpy as cnp
 
+from fastsoftmax.kernels.arithmetic.halves cimport Operand, numbers_of
+from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, DIFFERENT, Storage, common_storage, native, stored
+from fastsoftmax.kernels.arithmetic.vector_math cimport real
 from fastsoftmax.kernels.gradients.gradient_columns cimport gradient_columns
 from fastsoftmax.kernels.gradients.gradient_groups cimport grouped_gradient_rows, has_grouped_rows
 from fastsoftmax.kernels.gradients.gradient_overlap cimport has_overlapped_rows, overlapped_gradient_rows
 from fastsoftmax.kernels.gradients.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, LOGSUMEXP_JVP, LOGSUMEXP_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
+    LOGSUMEXP_JVP, LOGSUMEXP_VJP, LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows,
 )
-from fastsoftmax.kernels.arithmetic.halves cimport Operand, numbers_of
 from fastsoftmax.kernels.gradients.short_gradients cimport has_short_rows, short_gradient_rows
-from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, DIFFERENT, Storage, common_storage, native, stored
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
 
 
 cdef int check_gradient(Gradient gradient, cnp.ndarray g, cnp.ndarray values, cnp.ndarray lse, cnp.ndarray out) except -1:

@@ -1,7 +1,7 @@
 # The public functions.
 
 from fastsoftmax.kernels.gradients.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP
-from fastsoftmax.kernels.rows.row_blocks cimport LOG_SOFTMAX, LOGSUMEXP, SOFTMAX
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, LOG_SOFTMAX, SOFTMAX
 
 cdef dict complete = {}
 

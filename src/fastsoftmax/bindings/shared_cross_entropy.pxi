@@ -2,13 +2,11 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.kernels.parts.shared_cross_entropy cimport BLOCK_NUMBERS as LOSS_BLOCK_NUMBERS
-from fastsoftmax.kernels.parts.shared_cross_entropy cimport ROW_NUMBERS as LOSS_ROW_NUMBERS
-from fastsoftmax.kernels.parts.shared_cross_entropy cimport LossBlock, LossRow
-from fastsoftmax.kernels.parts.shared_cross_entropy cimport merge_blocks as merge_loss_blocks
-from fastsoftmax.kernels.parts.shared_cross_entropy cimport sum_blocks as sum_blocks_of_loss
-from fastsoftmax.kernels.parts.shared_cross_entropy cimport write_blocks as write_blocks_of_loss
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
+from fastsoftmax.kernels.parts.shared_cross_entropy cimport (
+    BLOCK_NUMBERS as LOSS_BLOCK_NUMBERS, LossBlock, LossRow, ROW_NUMBERS as LOSS_ROW_NUMBERS, merge_blocks as merge_loss_blocks,
+    sum_blocks as sum_blocks_of_loss, write_blocks as write_blocks_of_loss,
+)
 
 
 cdef LossBlock* loss_blocks(cnp.ndarray sums, cnp.ndarray x) except NULL:

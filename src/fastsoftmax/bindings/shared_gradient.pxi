@@ -3,13 +3,12 @@
 cimport numpy as cnp
 
 from fastsoftmax.kernels.arithmetic.halves cimport Operand, numbers_of
-from fastsoftmax.kernels.parts.shared_gradient cimport BLOCK_NUMBERS as GRADIENT_BLOCK_NUMBERS
-from fastsoftmax.kernels.parts.shared_gradient cimport BlockSum as GradientBlockSum
-from fastsoftmax.kernels.parts.shared_gradient cimport GradientSum, add_blocks
-from fastsoftmax.kernels.parts.shared_gradient cimport sum_blocks as sum_blocks_of_gradient
-from fastsoftmax.kernels.parts.shared_gradient cimport write_blocks
 from fastsoftmax.kernels.arithmetic.simd cimport DIFFERENT, Storage, common_storage, native, specialised, stored
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
+from fastsoftmax.kernels.parts.shared_gradient cimport (
+    BLOCK_NUMBERS as GRADIENT_BLOCK_NUMBERS, BlockSum as GradientBlockSum, GradientSum, add_blocks, sum_blocks as
+    sum_blocks_of_gradient, write_blocks,
+)
 
 
 cdef struct GradientRow:  # the arrays of a row, in the one dtype that they compute in

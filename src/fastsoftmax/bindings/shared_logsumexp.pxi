@@ -2,12 +2,12 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.kernels.rows.row_blocks cimport find_maximum
-from fastsoftmax.kernels.parts.shared_logsumexp cimport BLOCK_NUMBERS as TANGENT_NUMBERS
-from fastsoftmax.kernels.parts.shared_logsumexp cimport BlockSum as TangentSum
-from fastsoftmax.kernels.parts.shared_logsumexp cimport add_tangents, sum_tangents, weigh_blocks
 from fastsoftmax.kernels.arithmetic.simd cimport native
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
+from fastsoftmax.kernels.parts.shared_logsumexp cimport (
+    BLOCK_NUMBERS as TANGENT_NUMBERS, BlockSum as TangentSum, add_tangents, sum_tangents, weigh_blocks,
+)
+from fastsoftmax.kernels.rows.row_blocks cimport find_maximum
 
 
 cdef bint is_single(cnp.ndarray a, tuple others, Py_ssize_t first, Py_ssize_t stop) except? True:

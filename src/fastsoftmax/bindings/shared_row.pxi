@@ -2,12 +2,11 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.kernels.rows.row_groups cimport RESIDENT_SHARE
-from fastsoftmax.kernels.parts.shared_row cimport (
-    BLOCK_NUMBERS, ROW_NUMBERS, BlockSum, Row, log_softmax_of_blocks, merge_blocks, needs_shift, softmax_of_blocks,
-    sum_blocks,
-)
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
+from fastsoftmax.kernels.parts.shared_row cimport (
+    BLOCK_NUMBERS, ROW_NUMBERS, BlockSum, Row, log_softmax_of_blocks, merge_blocks, needs_shift, softmax_of_blocks, sum_blocks,
+)
+from fastsoftmax.kernels.rows.row_groups cimport RESIDENT_SHARE
 
 
 cdef int check_row(cnp.ndarray row, cnp.ndarray sums, cnp.ndarray x, cnp.ndarray out) except -1:

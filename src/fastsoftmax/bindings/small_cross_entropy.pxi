@@ -3,10 +3,11 @@
 cimport numpy as cnp
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.kernels.cross_entropy.cross_entropy cimport add_losses
-from fastsoftmax.kernels.gradients.gradients cimport value_of
 from fastsoftmax.kernels.arithmetic.halves cimport Operand
 from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED
+from fastsoftmax.kernels.cross_entropy.cross_entropy cimport add_losses
+from fastsoftmax.kernels.gradients.gradients cimport value_of
+from fastsoftmax.kernels.scratch cimport no_scratch, release
 
 cdef enum:
     LABELLED = 64  # rows that are given to the kernel at a time
@@ -51,22 +52,26 @@ cdef int labelled_rows(
     rows.losses = piece
     for i in range(count if count < LABELLED else LABELLED):
         coefficients[i] = coefficient
-    while start < count and not made_nan[0]:
-        length = count - start if count - start < LABELLED else LABELLED
-        rows.labels = labels + start
-        add_any_rows(&rows, dtype, logits, grad, length, 1, 1, made_nan)
-        if losses == NULL:
-            add_losses(<const double*>piece, length, high, low)
-        elif dtype == cnp.NPY_DOUBLE:
-            for i in range(length):
-                (<double*>losses)[start + i] = piece[i]
-        else:
-            for i in range(length):
-                (<float*>losses)[start + i] = <float>piece[i]
-        start += length
-        logits.data += logits_step
-        if grad.data != NULL:
-            grad.data += grad_step
+    rows.chunks = rows.columns = no_scratch()
+    try:
+        while start < count and not made_nan[0]:
+            length = count - start if count - start < LABELLED else LABELLED
+            rows.labels = labels + start
+            add_any_rows(&rows, dtype, logits, grad, length, 1, 1, made_nan)
+            if losses == NULL:
+                add_losses(<const double*>piece, length, high, low)
+            elif dtype == cnp.NPY_DOUBLE:
+                for i in range(length):
+                    (<double*>losses)[start + i] = piece[i]
+            else:
+                for i in range(length):
+                    (<float*>losses)[start + i] = <float>piece[i]
+            start += length
+            logits.data += logits_step
+            if grad.data != NULL:
+                grad.data += grad_step
+    finally:
+        release(&rows.chunks)
     return 0
 
 

@@ -3,9 +3,9 @@
 cimport numpy as cnp
 
 from fastsoftmax.kernels.arithmetic.halves cimport Operand
-from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, Operation
 from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED
 from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, Operation
 
 cdef object FLOAT32_TYPE = getattr(PyArray_DescrFromType(cnp.NPY_FLOAT), "type")  # an attribute of Python
 

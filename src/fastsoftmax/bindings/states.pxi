@@ -2,12 +2,11 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.kernels.rows.row_blocks cimport LOG_SOFTMAX, SOFTMAX, Operation
 from fastsoftmax.kernels.arithmetic.simd cimport native
 from fastsoftmax.kernels.parts.states cimport (
-    STATE_NUMBERS, State, add_pieces, anchor_again, apply_states, logsumexp_of_states, merge_states, no_elements,
-    take_over,
+    STATE_NUMBERS, State, add_pieces, anchor_again, apply_states, logsumexp_of_states, merge_states, no_elements, take_over,
 )
+from fastsoftmax.kernels.rows.row_blocks cimport LOG_SOFTMAX, SOFTMAX, Operation
 
 
 cdef Py_ssize_t check_states(cnp.ndarray states, bint written) except -1:

@@ -10,12 +10,12 @@
 (d) Input and result have scratch each only where that is faster than working in place: a row that fits the cache.
 """
 
-from libc.stdint cimport uintptr_t
-from libc.stdlib cimport malloc
 from libc.string cimport memcpy
 
-from fastsoftmax.kernels.rows.row_blocks cimport next_piece
 from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, Storage, as_computed, native, put, stored, stored_as
+from fastsoftmax.kernels.rows.row_blocks cimport next_piece
+from fastsoftmax.kernels.scratch cimport Scratch, scratch_of
+from fastsoftmax.kernels.sizes cimport larger, smaller
 
 cdef enum:
     CHUNK = 4096  # elements of rows that are taken together, as in row_groups.pxd
@@ -45,14 +45,6 @@ cdef struct Chunks:
     Py_ssize_t outers
     Py_ssize_t column
     Py_ssize_t columns
-
-
-cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a if a < b else b
-
-
-cdef inline Py_ssize_t larger(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a if a > b else b
 
 
 cdef inline stored[float] numbers_of(const Operand* operand) noexcept nogil:
@@ -110,30 +102,27 @@ cdef inline Py_ssize_t scratch_size(const Operand* operand, const Chunks* chunks
     return 0 if is_used_in_place(operand, chunks) else (size + 15) // 16 * 16
 
 
-cdef inline void* give_scratch(Operand* operands, int count, const Chunks* chunks, bint overwriting) except NULL nogil:
-    """Give each operand what scratch it needs; return what is to be freed in the end.
+cdef inline int give_scratch(
+    Operand* operands, int count, const Chunks* chunks, bint overwriting, Scratch* kept
+) except -1 nogil:
+    """Give each operand what scratch it needs.
 
     With `overwriting` the last, the result, takes that of the first if it can.
     """
-    cdef Py_ssize_t size = 16  # to begin at a cache line
+    cdef Py_ssize_t size = 0
     cdef Operand* result = &operands[count - 1]
     cdef float* scratch
-    cdef void* memory
     cdef int i
     if overwriting and not result.reduced and not is_used_in_place(&operands[0], chunks):
         count -= 1
     for i in range(count):
         size += scratch_size(&operands[i], chunks)
-    memory = malloc(size * sizeof(float))
-    if memory == NULL:
-        with gil:
-            raise MemoryError()
-    scratch = <float*>((<uintptr_t>memory + 63) // 64 * 64)
+    scratch = <float*>scratch_of(kept, size * sizeof(float))
     result.scratch = scratch
     for i in range(count):
         operands[i].scratch = scratch
         scratch += scratch_size(&operands[i], chunks)
-    return memory
+    return 0
 
 
 cdef inline Py_ssize_t position(const Operand* operand, const Chunks* chunks) noexcept nogil:

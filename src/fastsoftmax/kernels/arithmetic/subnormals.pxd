@@ -17,8 +17,8 @@
 from libc.math cimport INFINITY, fabs, frexp, log
 
 from fastsoftmax.kernels.arithmetic.simd cimport (
-    add_bits, any_at_least, broadcast, fma, from_bits, has_fma, load, maximum, reduce_add, reduce_max, select_equal,
-    select_less, store, vec,
+    add_bits, any_at_least, broadcast, fma, from_bits, has_fma, load, maximum, reduce_add, reduce_max, select_equal, select_less,
+    store, vec,
 )
 from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, add_scaled, block_scale_maximum, maximum_term, power_of_two, scale_of_number, scale_sum,

@@ -19,8 +19,8 @@
 """
 
 from fastsoftmax.kernels.arithmetic.simd cimport (
-    add_bits, broadcast, exponent, fma, from_bits, has_fma, lookup, mantissa, maximum, reduce_add,
-    select_less, shift_19, shift_48, store, vec, widen_high, widen_low,
+    add_bits, broadcast, exponent, fma, from_bits, has_fma, lookup, mantissa, maximum, reduce_add, select_less, shift_19,
+    shift_48, store, vec, widen_high, widen_low,
 )
 
 ctypedef fused real:

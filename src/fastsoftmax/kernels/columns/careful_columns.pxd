@@ -6,8 +6,6 @@ an x with such a result.
 
 from libc.math cimport INFINITY
 
-from fastsoftmax.kernels.columns.panels cimport ORDINARY, WIDEST, read_tile, shift_panel, smaller
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
 from fastsoftmax.kernels.arithmetic.simd cimport load, maximum, store, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport (
     CarefulSum, add_carefully, any_replaced, begin_careful_sum, below, careful_log, end_careful_sum, is_replaced, is_replaced_log,
@@ -15,6 +13,9 @@ from fastsoftmax.kernels.arithmetic.subnormals cimport (
 )
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, Terms
 from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.columns.panels cimport ORDINARY, WIDEST, read_tile, shift_panel
+from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.sizes cimport smaller
 
 
 cdef inline bint find_replaced(

@@ -12,20 +12,12 @@
 """
 
 from libc.math cimport INFINITY, NAN
-from libc.stdlib cimport free, malloc
 
-from fastsoftmax.kernels.columns.columns cimport reduce_columns
-from fastsoftmax.kernels.columns.panels cimport smaller
-from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
-from fastsoftmax.kernels.rows.row_groups cimport LONGEST_PLAIN, plain_depth
-from fastsoftmax.kernels.columns.short_columns cimport SHORT_COLUMN
-from fastsoftmax.kernels.rows.short_rows cimport one_where_unusual
 from fastsoftmax.kernels.arithmetic.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, as_computed, broadcast, common_storage, load, load_partial, maximum,
-    minimum, narrow, native, put, reduce_max, select_equal, select_less, set_number, store, store_partial, stored, stored_as,
-    vec, widen_high, widen_low,
+    minimum, narrow, native, put, reduce_max, select_equal, select_less, set_number, store, store_partial, stored, stored_as, vec,
+    widen_high, widen_low,
 )
-from fastsoftmax.kernels.columns.strip_sums cimport STRIP, find_extremes, repeat_columns, sum_terms_of_columns, vectors_of
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, none_watched, out_of_line, to_watch, watch
 from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, Terms, divisor, least_ratio, merge, no_terms, quotient, ratios_to_maximum, scale_of_number,
@@ -33,6 +25,14 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
     exponential_term, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit,
 )
+from fastsoftmax.kernels.columns.columns cimport reduce_columns, scratch_of_columns
+from fastsoftmax.kernels.columns.short_columns cimport SHORT_COLUMN
+from fastsoftmax.kernels.columns.strip_sums cimport STRIP, find_extremes, repeat_columns, sum_terms_of_columns, vectors_of
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.rows.row_groups cimport LONGEST_PLAIN, plain_depth
+from fastsoftmax.kernels.rows.short_rows cimport one_where_unusual
+from fastsoftmax.kernels.scratch cimport LINE, Scratch, no_scratch, release, reserve, scratch_of
+from fastsoftmax.kernels.sizes cimport larger, smaller
 
 cdef enum:
     ARRAYS = 9  # of a number for each column, or place of a bundle
@@ -382,32 +382,40 @@ cdef inline int reduce_any_strip(
     return reduce_strip(operation, bundled, x, y, stride, n, columns, arrays, vectors, sums, states, usual)
 
 
+cdef inline Py_ssize_t columns_of_tile(Py_ssize_t n, Py_ssize_t columns) noexcept nogil:
+    """How many columns go through float32 at a time."""
+    return larger(smaller(TILE // n, columns), 1)
+
+
+cdef inline Py_ssize_t scratch_of_unusual(stored[real] x, stored[real] y, Py_ssize_t n, Py_ssize_t columns) noexcept nogil:
+    """Bytes of scratch that a strip of unusual columns needs."""
+    cdef Py_ssize_t most = columns_of_tile(n, columns)
+    if common_storage(x, x, y) == AS_COMPUTED:
+        return scratch_of_columns(<real>0, n, columns)
+    return scratch_of_columns(<real>0, n, most) + n * most * <Py_ssize_t>sizeof(real)
+
+
 cdef inline int reduce_strip_carefully(
-    Operation operation, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, bint* made_nan
+    Operation operation, stored[real] x, stored[real] y, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns, Scratch* kept,
+    bint* made_nan,
 ) except -1 nogil:
     """What is not usual; what columns.pxd cannot read or write goes through float32."""
-    cdef Py_ssize_t most = TILE // n
+    cdef char* scratch = scratch_of(kept, scratch_of_unusual(x, y, n, columns))
+    cdef Py_ssize_t most = columns_of_tile(n, columns)
+    cdef real* tile = <real*>(scratch + scratch_of_columns(<real>0, n, most))
     cdef Py_ssize_t j = 0
     cdef Py_ssize_t count, i
-    cdef real* tile
     if common_storage(x, x, y) == AS_COMPUTED:
-        return reduce_columns(operation, <const real*>x.at, <real*>y.at, 1, n, columns, stride, made_nan)
-    most = 1 if most < 1 else smaller(most, columns)
-    tile = <real*>malloc(n * most * sizeof(real))
-    if tile == NULL:
-        raise MemoryError()
-    try:
-        while j < columns:
-            count = smaller(columns - j, most)
-            for i in range(n):
-                put(as_computed(x + (i * stride + j), count, tile + i * count), native(<const real*>tile + i * count), count)
-            reduce_columns(operation, <const real*>tile, tile, 1, n, count, count, made_nan)
-            for i in range(1 if operation == LOGSUMEXP else n):
-                put(<const real*>tile + i * count, y + (i * stride + j), count)
-            j += count
-            hear_signals()
-    finally:
-        free(tile)
+        return reduce_columns(operation, <const real*>x.at, <real*>y.at, n, columns, stride, scratch, made_nan)
+    while j < columns:
+        count = smaller(columns - j, most)
+        for i in range(n):
+            put(as_computed(x + (i * stride + j), count, tile + i * count), native(<const real*>tile + i * count), count)
+        reduce_columns(operation, <const real*>tile, tile, n, count, count, scratch, made_nan)
+        for i in range(1 if operation == LOGSUMEXP else n):
+            put(<const real*>tile + i * count, y + (i * stride + j), count)
+        j += count
+        hear_signals()
     return 0
 
 
@@ -424,11 +432,12 @@ cdef inline int reduce_strips(
     cdef Py_ssize_t since = 0
     cdef Py_ssize_t o, j, columns, block, result
     cdef bint usual
-    cdef char* memory = <char*>malloc(64 * (size + 1) + (widest * sizeof(Terms) if n > BLOCK else 0))
-    cdef vec[real]* arrays = <vec[real]*>((<size_t>memory + 63) // 64 * 64)
-    if memory == NULL:
-        raise MemoryError()
+    cdef Scratch usual_scratch = no_scratch()
+    cdef Scratch unusual_scratch = no_scratch()
+    cdef vec[real]* arrays
     try:
+        arrays = <vec[real]*>scratch_of(&usual_scratch, LINE * size + (widest * sizeof(Terms) if n > BLOCK else 0))
+        reserve(&unusual_scratch, scratch_of_unusual(x, y, n, widest))
         for o in range(outer):
             j = 0
             while j < inner:
@@ -437,15 +446,19 @@ cdef inline int reduce_strips(
                 result = o * stride + j if operation == LOGSUMEXP else block
                 reduce_any_strip(
                     operation, bundled, x + block, y + result, stride, n, columns, arrays, vectors,
-                    <vec[double]*>(arrays + ARRAYS * vectors + 2 * sums), <Terms*>(<char*>arrays + 64 * size), &usual,
+                    <vec[double]*>(arrays + ARRAYS * vectors + 2 * sums), <Terms*>(<char*>arrays + LINE * size), &usual,
                 )
                 if not usual:
-                    out_of_line(reduce_strip_carefully[real], operation, x + block, y + result, stride, n, columns, made_nan)
+                    out_of_line(
+                        reduce_strip_carefully[real], operation, x + block, y + result, stride, n, columns, &unusual_scratch,
+                        made_nan,
+                    )
                 j += columns
                 since += n * columns
                 if since >= SIGNAL_PERIOD:
                     since = 0
                     hear_signals()
     finally:
-        free(memory)
+        release(&usual_scratch)
+        release(&unusual_scratch)
     return 0

@@ -9,19 +9,7 @@ This is the careful kernel for columns of any kind; usual ones are for column_st
 """
 
 from libc.math cimport INFINITY, NAN
-from libc.stdlib cimport free, malloc
 
-from fastsoftmax.kernels.columns.careful_columns cimport (
-    find_in_advance, find_replaced, read_shifted_tile, replace_in_panels, replace_in_short_tile, replace_in_tile,
-    sum_tile_carefully,
-)
-from fastsoftmax.kernels.columns.panels cimport (
-    HOLDS_NAN, INFINITE, ORDINARY, PANELS, WIDEST, finite_or_zero, log_of_panel, read_tile, shift_of_columns, shift_panel,
-    smaller, sum_panel, write_differences, write_quotients,
-)
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, next_piece, shift_of,
-)
 from fastsoftmax.kernels.arithmetic.simd cimport broadcast, load, narrow, reduce_add, select_equal, select_less, store, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport CarefulSum, careful_log, do_out_of_line, none_watched, out_of_line
 from fastsoftmax.kernels.arithmetic.sums cimport (
@@ -31,6 +19,18 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
     exponential_term, first_lane, log1p, lowest, magic_of, real, scale_of, shift_limit,
 )
+from fastsoftmax.kernels.columns.careful_columns cimport (
+    find_in_advance, find_replaced, read_shifted_tile, replace_in_panels, replace_in_short_tile, replace_in_tile,
+    sum_tile_carefully,
+)
+from fastsoftmax.kernels.columns.panels cimport (
+    HOLDS_NAN, INFINITE, ORDINARY, PANELS, WIDEST, finite_or_zero, log_of_panel, read_tile, shift_of_columns, shift_panel,
+    sum_panel, write_differences, write_quotients,
+)
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    LOGSUMEXP, LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, next_piece, shift_of,
+)
+from fastsoftmax.kernels.sizes cimport smaller
 
 
 # Special columns.
@@ -354,40 +354,36 @@ cdef inline int long_tile(
 # All columns.
 
 
+cdef inline Py_ssize_t size_of_panel(real unused, Py_ssize_t n) noexcept nogil:
+    """Elements: one vector more than the rows fill, so that the panels do not begin at the same place of the cache."""
+    return (smaller(n, BLOCK) + 1) * lanes(<real>0)
+
+
+cdef inline Py_ssize_t scratch_of_columns(real unused, Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
+    """Bytes of scratch that columns need: panels for x and, in place, for terms."""
+    cdef Py_ssize_t width = lanes(<real>0)
+    return (PANELS + smaller((inner + width - 1) // width, PANELS)) * size_of_panel(<real>0, n) * sizeof(real)
+
+
 cdef inline int reduce_columns(
-    Operation operation, const real* x, real* y, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride,
+    Operation operation, const real* x, real* y, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t stride, char* scratch,
     bint* made_nan,
 ) except -1 nogil:
-    """One operation over blocks (outer, n, inner) whose rows are `stride` elements apart."""
-    cdef Py_ssize_t width = lanes(<real>0)
-    # One vector more than the rows fill, so that the panels do not begin at the same place of the cache.
-    cdef Py_ssize_t panel_size = (smaller(n, BLOCK) + 1) * width
+    """One operation over a block (n, inner) whose rows are `stride` elements apart."""
+    cdef Py_ssize_t panel_size = size_of_panel(<real>0, n)
+    cdef real* panels = <real*>scratch
     cdef Py_ssize_t since = 0
-    cdef Py_ssize_t o, j, columns, result
-    cdef Py_ssize_t panels_each = 2 * PANELS if operation == SOFTMAX and x == y else PANELS  # for x, and for terms
-    cdef void* memory = malloc(panels_each * panel_size * sizeof(real) + 64)
-    cdef real* panels = <real*>((<size_t>memory + 63) // 64 * 64)
-    if memory == NULL:
-        raise MemoryError()
-    try:
-        for o in range(outer):
-            j = 0
-            while j < inner:
-                columns = smaller(inner - j, PANELS * width)
-                result = o * stride + j if operation == LOGSUMEXP else o * n * stride + j
-                if n <= BLOCK:
-                    short_tile(
-                        operation, x + o * n * stride + j, y + result, stride, n, columns, panels, panel_size, made_nan
-                    )
-                else:
-                    long_tile(
-                        operation, x + o * n * stride + j, y + result, stride, n, columns, panels, panel_size, made_nan
-                    )
-                j += columns
-                since += n * columns
-                if since >= SIGNAL_PERIOD:
-                    since = 0
-                    hear_signals()
-    finally:
-        free(memory)
+    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t columns
+    while j < inner:
+        columns = smaller(inner - j, PANELS * lanes(<real>0))
+        if n <= BLOCK:
+            short_tile(operation, x + j, y + j, stride, n, columns, panels, panel_size, made_nan)
+        else:
+            long_tile(operation, x + j, y + j, stride, n, columns, panels, panel_size, made_nan)
+        j += columns
+        since += n * columns
+        if since >= SIGNAL_PERIOD:
+            since = 0
+            hear_signals()
     return 0

@@ -9,7 +9,6 @@
 
 from libc.math cimport INFINITY
 
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
 from fastsoftmax.kernels.arithmetic.simd cimport (
     any_at_least, broadcast, load, load_partial, maximum, select_equal, select_less, store, store_partial, vec, widen_high,
     widen_low,
@@ -19,6 +18,8 @@ from fastsoftmax.kernels.arithmetic.sums cimport least_ratio, log_of_sum, maximu
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
     accumulate, accumulate_widely, add_pair, empty_sum, exponential_term, log1p, lowest, magic_of, real, scale_of, shift_limit,
 )
+from fastsoftmax.kernels.rows.row_blocks cimport lanes
+from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:
     PANELS = 4
@@ -30,10 +31,6 @@ cdef enum Kind:
     ORDINARY
     HOLDS_NAN
     INFINITE  # its largest element is
-
-
-cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a if a < b else b
 
 
 # Between the array and the panels. A tile has `columns` columns, its rows are `stride` elements apart.

@@ -7,11 +7,6 @@
 (c) Nothing is watched where the columns are plain, see row_groups.pxd.
 """
 
-from fastsoftmax.kernels.columns.columns cimport reduce_columns
-from fastsoftmax.kernels.columns.panels cimport LANES, log_of_panel, smaller, sum_panel
-from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
-from fastsoftmax.kernels.rows.row_groups cimport plain_depth
-from fastsoftmax.kernels.rows.short_rows cimport one_where_unusual
 from fastsoftmax.kernels.arithmetic.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, as_computed, broadcast, common_storage, load, load_partial, maximum, minimum, narrow,
     native, put, reduce_max, select_equal, select_less, store, store_partial, stored, stored_as, vec, widen_high, widen_low,
@@ -19,6 +14,12 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, none_watched, out_of_line, to_watch, watch
 from fastsoftmax.kernels.arithmetic.sums cimport divisor, quotient
 from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
+from fastsoftmax.kernels.columns.columns cimport reduce_columns
+from fastsoftmax.kernels.columns.panels cimport LANES, PANELS, log_of_panel, sum_panel
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.rows.row_groups cimport plain_depth
+from fastsoftmax.kernels.rows.short_rows cimport one_where_unusual
+from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:
     SHORT_COLUMN = 128  # elements at most
@@ -116,12 +117,13 @@ cdef inline int reduce_vector_carefully(
 ) except -1 nogil:
     """What `reduce_vector` leaves."""
     cdef real panel[SHORT_COLUMN * LANES]
+    cdef real scratch[2 * PANELS * (SHORT_COLUMN + 1) * LANES]
     cdef Py_ssize_t i
     if common_storage(x, x, y) == AS_COMPUTED:
-        return reduce_columns(operation, <const real*>x.at, <real*>y.at, 1, n, columns, stride, made_nan)
+        return reduce_columns(operation, <const real*>x.at, <real*>y.at, n, columns, stride, <char*>scratch, made_nan)
     for i in range(n):
         put(as_computed(x + i * stride, columns, <real*>panel + i * columns), native(<const real*>panel + i * columns), columns)
-    reduce_columns(operation, <const real*>panel, <real*>panel, 1, n, columns, columns, made_nan)
+    reduce_columns(operation, <const real*>panel, <real*>panel, n, columns, columns, <char*>scratch, made_nan)
     for i in range(1 if operation == LOGSUMEXP else n):
         put(<const real*>panel + i * columns, y + i * stride, columns)
     return 0

@@ -6,7 +6,8 @@
     No term of the loss is negative where the coefficients are not, so it keeps its relative accuracy near 0.
 (b) The gradient at the target is -a * (sum of the other terms) / sum, plus what is left of t: p - 1 itself would
     cancel where the target has nearly all the probability.
-(c) A row that fits the level-2 cache is turned into terms in the gradient's place, and scaled. A longer one is read again.
+(c) A row that fits the level-2 cache is turned into terms in the gradient's place, and scaled. A longer one is read again,
+    and so is one that its gradient takes the place of.
 (d) A loss and a gradient below the smallest normal number are computed again from the logits, as softmax is; not so where
     coefficients are no larger than that number themselves, or other parts (d, or t - a) take part in the sum.
 (e) Beside a large total, exponentials may not count as their floor (see gradients.pxd): such a row goes number by number.
@@ -17,17 +18,6 @@ from libc.math cimport INFINITY, NAN, fabs, frexp
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, sum_row_carefully
-from fastsoftmax.kernels.gradients.gradients cimport largest_beside_floor, times_exponential, value_of, write_large_gradient
-from fastsoftmax.kernels.rows.long_rows cimport long_quotients
-from fastsoftmax.kernels.columns.panels cimport LANES
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
-    scale_block,
-)
-from fastsoftmax.kernels.rows.rows cimport sum_row_beside_maximum
-from fastsoftmax.kernels.cross_entropy.short_cross_entropy cimport cross_entropy_group, least_total
-from fastsoftmax.kernels.rows.short_rows cimport SHORT, is_short
 from fastsoftmax.kernels.arithmetic.simd cimport broadcast, load_at, native, number_at, select_equal, set_number, stored, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport (
     CarefulSum, any_replaced, careful_log, is_replaced_log, none_watched, out_of_line, to_watch,
@@ -38,6 +28,17 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
     accumulate_widely, exponential_term, first_lane, lowest, magic_of, real, scale_of, total_widely,
 )
+from fastsoftmax.kernels.columns.panels cimport LANES
+from fastsoftmax.kernels.cross_entropy.short_cross_entropy cimport cross_entropy_group, least_total
+from fastsoftmax.kernels.gradients.gradients cimport largest_beside_floor, times_exponential, value_of, write_large_gradient
+from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, sum_row_carefully
+from fastsoftmax.kernels.rows.long_rows cimport long_quotients
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
+    scale_block,
+)
+from fastsoftmax.kernels.rows.rows cimport sum_row_beside_maximum
+from fastsoftmax.kernels.rows.short_rows cimport SHORT, is_short
 
 
 cdef enum:
@@ -177,12 +178,12 @@ cdef inline int cross_entropy_row(
 ) except -1 nogil:
     """One row. With a grad of NULL the loss alone.
 
-    One that fits the cache is not in place, and it, its gradient and the row of dense coefficients are as the kernel computes.
+    One that fits the cache, its gradient and the row of dense coefficients are as the kernel computes.
     """
     cdef real maxima[RESIDENT_BLOCKS]
     cdef const real* values = <const real*>x.at
     cdef real* results = <real*>grad.at
-    cdef bint resident = grad.at != NULL and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
+    cdef bint resident = grad.at != NULL and grad.at != x.at and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES
     cdef bint has_target = label >= 0 and at_target != 0.0
     cdef real largest, shift, x_target
     cdef double sum_high, sum_low, term, logarithm, factor
@@ -287,9 +288,7 @@ cdef inline int cross_entropy_rows(
     cdef Py_ssize_t row = 0
     cdef Py_ssize_t group
     if grad == x and n * <Py_ssize_t>sizeof(real) <= RESIDENT_BYTES:
-        copy = <real*>malloc(n * sizeof(real))
-        if copy == NULL:
-            raise MemoryError()
+        copy = <real*>malloc(n * sizeof(real))  # without memory, the row is read again
     try:
         while row < rows:
             group = row + width if rows - row > width else rows

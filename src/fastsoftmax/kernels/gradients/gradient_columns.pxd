@@ -8,18 +8,19 @@
     the results transposed back.
 """
 
-from libc.stdlib cimport free, malloc
 
-from fastsoftmax.kernels.columns.column_strips cimport is_bundled
-from fastsoftmax.kernels.gradients.gradient_strips cimport any_gradient_strip, strip_scratch, strip_width
-from fastsoftmax.kernels.gradients.gradients cimport LOGSUMEXP_JVP, LOGSUMEXP_VJP, Gradient, gradient_rows
-from fastsoftmax.kernels.columns.panels cimport LANES, smaller
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
-from fastsoftmax.kernels.gradients.short_gradient_columns cimport STREAMS, fetch_ahead, short_gradient
 from fastsoftmax.kernels.arithmetic.simd cimport as_computed, native, put, stored, vec
-from fastsoftmax.kernels.columns.squares cimport columns_to_rows, rows_to_columns
 from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
 from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.columns.column_strips cimport is_bundled
+from fastsoftmax.kernels.columns.panels cimport LANES
+from fastsoftmax.kernels.columns.squares cimport columns_to_rows, rows_to_columns
+from fastsoftmax.kernels.gradients.gradient_strips cimport any_gradient_strip, strip_scratch, strip_width
+from fastsoftmax.kernels.gradients.gradients cimport LOGSUMEXP_JVP, LOGSUMEXP_VJP, Gradient, gradient_rows
+from fastsoftmax.kernels.gradients.short_gradient_columns cimport STREAMS, fetch_ahead, short_gradient
+from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.kernels.scratch cimport LINE, Scratch, no_scratch, release, reserve, scratch_of
+from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:
     TILE = 16384  # bytes of an operand, in half of a level-1 cache with the other
@@ -27,48 +28,56 @@ cdef enum:
     COLLIDING = 4096  # bytes between rows, or a multiple, of which no more than WAYS stay in it
 
 
+cdef inline Py_ssize_t length_of_row(real unused, Py_ssize_t n) noexcept nogil:
+    """Longer than a column, so that the rows do not begin at the same place of the cache."""
+    return n + lanes(<real>0)
+
+
+cdef inline Py_ssize_t scratch_of_rows(real unused, Py_ssize_t n, Py_ssize_t columns) noexcept nogil:
+    """Bytes of scratch that columns need to be rows, a vector of them at a time, and their others."""
+    return 2 * smaller(columns, lanes(<real>0)) * length_of_row(<real>0, n) * sizeof(real)
+
+
 cdef inline int strip_as_rows(
     Gradient gradient, stored[real] g, stored[real] values, const real* lse, stored[real] out, Py_ssize_t stride,
-    Py_ssize_t n, Py_ssize_t columns, bint* made_nan,
+    Py_ssize_t n, Py_ssize_t columns, Scratch* kept, bint* made_nan,
 ) except -1 nogil:
     """One gradient over a strip of columns, by the row kernel. g, lse and out are rows where it has one number a column."""
-    cdef Py_ssize_t width = lanes(<real>0)
-    # Longer than a column, so that the rows do not begin at the same place of the cache.
-    cdef Py_ssize_t length = n + width
+    cdef Py_ssize_t width = smaller(columns, lanes(<real>0))
+    cdef Py_ssize_t length = length_of_row(<real>0, n)
+    cdef real few[2 * LANES * (STREAMS + LANES)]
+    cdef real* rows = <real*>few
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t count, row
-    cdef real* rows = <real*>malloc(2 * width * length * sizeof(real))
-    cdef real* others = rows + width * length
-    if rows == NULL:
-        raise MemoryError()
-    try:
-        while start < columns:
-            count = smaller(columns - start, width)
-            columns_to_rows(values + start, stride, n, count, rows, length)
-            if gradient != LOGSUMEXP_VJP:
-                columns_to_rows(g + start, stride, n, count, others, length)
-            for row in range(count):
-                if gradient == LOGSUMEXP_VJP:
-                    gradient_rows(
-                        gradient, g + start + row, native(<const real*>rows + row * length), lse + start + row,
-                        native(<const real*>rows + row * length), 1, n, made_nan,
-                    )
-                elif gradient == LOGSUMEXP_JVP:
-                    gradient_rows(
-                        gradient, native(<const real*>others + row * length), native(<const real*>rows + row * length),
-                        lse + start + row, out + start + row, 1, n, made_nan,
-                    )
-                else:
-                    gradient_rows(
-                        gradient, native(<const real*>others + row * length), native(<const real*>rows + row * length),
-                        <const real*>NULL, native(<const real*>rows + row * length), 1, n, made_nan,
-                    )
-            if gradient != LOGSUMEXP_JVP:
-                rows_to_columns(<const real*>rows, length, n, count, out + start, stride)
-            start += count
-            hear_signals()
-    finally:
-        free(rows)
+    cdef real* others
+    if n > STREAMS:
+        rows = <real*>scratch_of(kept, scratch_of_rows(<real>0, n, columns))
+    others = rows + width * length
+    while start < columns:
+        count = smaller(columns - start, width)
+        columns_to_rows(values + start, stride, n, count, rows, length)
+        if gradient != LOGSUMEXP_VJP:
+            columns_to_rows(g + start, stride, n, count, others, length)
+        for row in range(count):
+            if gradient == LOGSUMEXP_VJP:
+                gradient_rows(
+                    gradient, g + start + row, native(<const real*>rows + row * length), lse + start + row,
+                    native(<const real*>rows + row * length), 1, n, made_nan,
+                )
+            elif gradient == LOGSUMEXP_JVP:
+                gradient_rows(
+                    gradient, native(<const real*>others + row * length), native(<const real*>rows + row * length),
+                    lse + start + row, out + start + row, 1, n, made_nan,
+                )
+            else:
+                gradient_rows(
+                    gradient, native(<const real*>others + row * length), native(<const real*>rows + row * length),
+                    <const real*>NULL, native(<const real*>rows + row * length), 1, n, made_nan,
+                )
+        if gradient != LOGSUMEXP_JVP:
+            rows_to_columns(<const real*>rows, length, n, count, out + start, stride)
+        start += count
+        hear_signals()
     return 0
 
 
@@ -81,7 +90,7 @@ cdef inline Py_ssize_t tile_width(real unused, Py_ssize_t n, Py_ssize_t inner, P
 
 cdef inline int gradient_of_tile(
     Gradient gradient, stored[real] g, stored[real] values, stored[real] out, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t columns,
-    real* tile, Py_ssize_t length, bint* made_nan,
+    real* tile, Py_ssize_t length, Scratch* kept, bint* made_nan,
 ) except -1 nogil:
     """One gradient over short columns by way of two tiles, one behind the other, with rows of some length."""
     cdef real* other = tile + n * length
@@ -98,7 +107,7 @@ cdef inline int gradient_of_tile(
         x = native(<const real*>tile + j)
         y = native(<const real*>other + j)
         if not short_gradient(gradient, x, y, x, length, n, part):
-            out_of_line(strip_as_rows[real], gradient, x, y, <const real*>NULL, x, length, n, part, made_nan)
+            out_of_line(strip_as_rows[real], gradient, x, y, <const real*>NULL, x, length, n, part, kept, made_nan)
         j += part
     for i in range(n):
         put(<const real*>tile + i * length, out + i * stride, columns)
@@ -118,12 +127,15 @@ cdef inline int gradient_columns(
     cdef Py_ssize_t tiled = tile_width(<real>0, n, inner, (values + stride).at - values.at) if short else 0
     cdef Py_ssize_t widest = tiled if tiled > 0 else lanes(<real>0) if short else strip_width(inner)
     cdef Py_ssize_t length = widest + LANES  # so that the rows of a tile do not collide
-    cdef Py_ssize_t vectors = strip_scratch(<real>0, n, widest, bundled) if tiled == 0 else 2 * n * length // lanes(<real>0)
-    cdef void* memory = malloc(64 * (vectors + 1))
-    cdef vec[double]* scratch = <vec[double]*>((<size_t>memory + 63) // 64 * 64)
-    if memory == NULL:
-        raise MemoryError()
+    cdef Py_ssize_t vectors = strip_scratch(<real>0, n, widest, bundled) if not short else 2 * n * length // lanes(<real>0)
+    cdef Scratch usual_scratch = no_scratch()
+    cdef Scratch rows_scratch = no_scratch()
+    cdef vec[double]* scratch = NULL
     try:
+        if tiled > 0 or not short:
+            scratch = <vec[double]*>scratch_of(&usual_scratch, LINE * vectors)
+        if n > STREAMS:
+            reserve(&rows_scratch, scratch_of_rows(<real>0, n, widest))
         for o in range(outer):
             j = 0
             while j < inner:
@@ -133,7 +145,8 @@ cdef inline int gradient_columns(
                 usual = False
                 if tiled > 0:
                     gradient_of_tile(
-                        gradient, g + block, values + block, out + block, stride, n, columns, <real*>scratch, length, made_nan
+                        gradient, g + block, values + block, out + block, stride, n, columns, <real*>scratch, length,
+                        &rows_scratch, made_nan,
                     )
                     usual = True
                 elif short:
@@ -147,7 +160,7 @@ cdef inline int gradient_columns(
                     out_of_line(
                         strip_as_rows[real], gradient, g + (slice if gradient == LOGSUMEXP_VJP else block), values + block,
                         <const real*>NULL if lse == NULL else lse + slice,
-                        out + (slice if gradient == LOGSUMEXP_JVP else block), stride, n, columns, made_nan,
+                        out + (slice if gradient == LOGSUMEXP_JVP else block), stride, n, columns, &rows_scratch, made_nan,
                     )
                 j += columns
                 since += n * columns
@@ -155,5 +168,6 @@ cdef inline int gradient_columns(
                     since = 0
                     hear_signals()
     finally:
-        free(memory)
+        release(&usual_scratch)
+        release(&rows_scratch)
     return 0

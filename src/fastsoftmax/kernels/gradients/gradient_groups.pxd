@@ -13,13 +13,6 @@
     count for nothing if one was above 0.
 """
 
-from fastsoftmax.kernels.gradients.gradient_strips cimport (
-    PARTS, column_terms, column_weights, finish_sums, sums_g_alone, unusual_values,
-)
-from fastsoftmax.kernels.gradients.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, any_positive, gradient_rows, step, with_unit,
-)
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.kernels.arithmetic.simd cimport (
     Storage, broadcast, common_storage, load, load_at, load_partial, maximum, specialised, store, store_partial, stored,
     stored_as, transpose, vec,
@@ -27,6 +20,13 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
 from fastsoftmax.kernels.arithmetic.vector_math cimport add_pair, meet, real
+from fastsoftmax.kernels.gradients.gradient_strips cimport (
+    PARTS, column_terms, column_weights, finish_sums, sums_g_alone, unusual_values,
+)
+from fastsoftmax.kernels.gradients.gradients cimport (
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, any_positive, gradient_rows, step, with_unit,
+)
+from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 
 cdef enum:
     LANES = 16  # of float32

@@ -7,6 +7,12 @@
 (c) What is unusual (see gradient_groups.pxd) is for the row kernel, here too.
 """
 
+from fastsoftmax.kernels.arithmetic.simd cimport (
+    Storage, broadcast, common_storage, load, maximum, specialised, store, stored, stored_as, vec,
+)
+from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
+from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled
+from fastsoftmax.kernels.arithmetic.vector_math cimport real, total_widely
 from fastsoftmax.kernels.gradients.gradient_groups cimport (
     FEWEST, MIDDLE, add_rest, add_two, are_resident, result, sum_of_row, write_row,
 )
@@ -15,12 +21,6 @@ from fastsoftmax.kernels.gradients.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, any_positive, gradient_rows,
 )
 from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
-from fastsoftmax.kernels.arithmetic.simd cimport (
-    Storage, broadcast, common_storage, load, maximum, specialised, store, stored, stored_as, vec,
-)
-from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
-from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled
-from fastsoftmax.kernels.arithmetic.vector_math cimport real, total_widely
 
 
 cdef inline void write_and_sum(

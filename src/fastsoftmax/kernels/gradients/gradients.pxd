@@ -17,9 +17,6 @@
 
 from libc.math cimport INFINITY, NAN, frexp, ldexp
 
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
-)
 from fastsoftmax.kernels.arithmetic.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, canonical_nans, common_storage, fma, from_bits, has_fma,
     load, load_at, maximum, native, number_at, reduce_add, select_equal, select_less, set_number, store, store_partial, stored,
@@ -27,9 +24,12 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport exact_product, out_of_line
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
-from fastsoftmax.kernels.gradients.tiny_gradients cimport is_tiny_sum, tiny_softmax_gradient
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
     accumulate_widely, exponential, exponential_term, first_lane, lowest, magic_of, real, scale_of, shift_limit, total_widely,
+)
+from fastsoftmax.kernels.gradients.tiny_gradients cimport is_tiny_sum, tiny_softmax_gradient
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
 )
 
 cdef enum Gradient:

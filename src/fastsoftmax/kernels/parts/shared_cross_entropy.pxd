@@ -9,17 +9,17 @@
 
 from libc.math cimport INFINITY, fabs
 
-from fastsoftmax.kernels.cross_entropy.cross_entropy cimport is_near_zero, sum_of_state, target_gradient, term_of_number
-from fastsoftmax.kernels.gradients.gradients cimport largest_beside_floor
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, is_finite, quotients, shift_of, sum_block
-from fastsoftmax.kernels.rows.row_groups cimport find_extremes
-from fastsoftmax.kernels.cross_entropy.short_cross_entropy cimport least_total
 from fastsoftmax.kernels.arithmetic.simd cimport native, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, none_watched, to_watch, window
 from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, TermsBesideMaximum, block_scale_maximum, divisor_of_sum, log_of_state, merge_beside_maximum, no_terms_beside_maximum,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
+from fastsoftmax.kernels.cross_entropy.cross_entropy cimport is_near_zero, sum_of_state, target_gradient, term_of_number
+from fastsoftmax.kernels.cross_entropy.short_cross_entropy cimport least_total
+from fastsoftmax.kernels.gradients.gradients cimport largest_beside_floor
+from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, is_finite, quotients, shift_of, sum_block
+from fastsoftmax.kernels.rows.row_groups cimport find_extremes
 
 cdef enum:
     BLOCK_NUMBERS = 6

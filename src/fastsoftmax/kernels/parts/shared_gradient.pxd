@@ -6,13 +6,13 @@
     written; but where results lie apart from the inputs, a logp above 0 may show when they are written.
 """
 
+from fastsoftmax.kernels.arithmetic.simd cimport Storage, broadcast, stored, stored_as, vec
+from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled
+from fastsoftmax.kernels.arithmetic.vector_math cimport first_lane, real, total_widely
 from fastsoftmax.kernels.gradients.gradient_groups cimport sum_of_row, write_row
 from fastsoftmax.kernels.gradients.gradient_strips cimport finish_sum, sums_g_alone
 from fastsoftmax.kernels.gradients.gradients cimport Gradient, any_positive
 from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals
-from fastsoftmax.kernels.arithmetic.simd cimport Storage, broadcast, stored, stored_as, vec
-from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled
-from fastsoftmax.kernels.arithmetic.vector_math cimport first_lane, real, total_widely
 
 cdef enum:
     BLOCK_NUMBERS = 2

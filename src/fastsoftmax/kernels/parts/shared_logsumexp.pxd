@@ -6,14 +6,14 @@
     enters is not finite, or so large that exponentials may not count as their floor (see gradients.pxd).
 """
 
+from fastsoftmax.kernels.arithmetic.simd cimport native
+from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled
+from fastsoftmax.kernels.arithmetic.vector_math cimport real
 from fastsoftmax.kernels.gradients.gradients cimport (
     LARGEST_USUAL, LOGSUMEXP_JVP, LOGSUMEXP_VJP, Exponentials, add_block, exponentials_of, has_large_tangent, settle_factor,
     sum_of_exponentials, value_of, write_gradient,
 )
 from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, is_finite
-from fastsoftmax.kernels.arithmetic.simd cimport native
-from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
 
 cdef enum:
     BLOCK_NUMBERS = 2

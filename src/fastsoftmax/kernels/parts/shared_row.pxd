@@ -13,16 +13,16 @@
 
 from libc.math cimport INFINITY
 
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    SIGNAL_PERIOD, differences, hear_signals, is_finite, quotients, scale_block, shift_of, shifted,
-)
-from fastsoftmax.kernels.rows.row_groups cimport find_extremes, is_plain, sum_piece
 from fastsoftmax.kernels.arithmetic.simd cimport broadcast, native, stream_fence, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, none_watched, to_watch, window
 from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, Terms, block_scale_maximum, divisor_of_sum, least_ratio, merge, no_terms, ratio_to_maximum, scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport first_lane, log1p, real, shift_limit
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    SIGNAL_PERIOD, differences, hear_signals, is_finite, quotients, scale_block, shift_of, shifted,
+)
+from fastsoftmax.kernels.rows.row_groups cimport find_extremes, is_plain, sum_piece
 
 cdef enum:
     ROW_NUMBERS = 9

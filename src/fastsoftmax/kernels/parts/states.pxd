@@ -16,14 +16,10 @@
 from libc.math cimport INFINITY, NAN, ldexp
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, any_nan, block_maximum, differences, fill, hear_signals, is_finite, quotients,
-    shift_of, shifted, sum_block,
-)
 from fastsoftmax.kernels.arithmetic.simd cimport broadcast, native, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport (
-    CarefulSum, add_carefully, any_replaced, begin_careful_sum, careful_log, do_out_of_line, end_careful_sum,
-    exact_product, is_replaced_log, merge_carefully, none_watched, replace, to_watch,
+    CarefulSum, add_carefully, any_replaced, begin_careful_sum, careful_log, do_out_of_line, end_careful_sum, exact_product,
+    is_replaced_log, merge_carefully, none_watched, replace, to_watch,
 )
 from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, Terms, TermsBesideMaximum, add_scaled, block_scale_maximum, divisor_of_sum, least_ratio, log_of_state, merge,
@@ -31,6 +27,10 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
     exponential, first_lane, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit,
+)
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, any_nan, block_maximum, differences, fill, hear_signals, is_finite, quotients,
+    shift_of, shifted, sum_block,
 )
 
 cdef enum:

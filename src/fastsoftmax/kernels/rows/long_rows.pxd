@@ -6,10 +6,6 @@
 
 from libc.math cimport INFINITY, NAN
 
-from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, special_softmax, sum_row_carefully
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    SIGNAL_PERIOD, block_maximum, fill_row, hear_signals, is_finite, lanes, quotients, shift_of, shifted, sum_block,
-)
 from fastsoftmax.kernels.arithmetic.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, broadcast, common_storage, load, load_partial, maximum, native, put, reduce_max,
     room_for, stored, stored_as, stream_fence, vec,
@@ -21,6 +17,10 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, Terms, block_scale_maximum, divisor_of_sum, merge, no_terms, scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
+from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, special_softmax, sum_row_carefully
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    SIGNAL_PERIOD, block_maximum, fill_row, hear_signals, is_finite, lanes, quotients, shift_of, shifted, sum_block,
+)
 
 
 cdef inline void add_terms(stored[real] x, Py_ssize_t n, Terms* state, real* largest) noexcept nogil:

@@ -16,10 +16,6 @@
 from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc
 
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences, fill, hear_signals, lanes,
-)
-from fastsoftmax.kernels.rows.rows cimport reduce_rows
 from fastsoftmax.kernels.arithmetic.simd cimport (
     broadcast, keep_first, load, load_partial, maximum, minimum, native, prefetch, reduce_max, store, store_partial, vec,
 )
@@ -30,6 +26,10 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
     accumulate, empty_sum, exponential_term, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit, total,
 )
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences, fill, hear_signals, lanes,
+)
+from fastsoftmax.kernels.rows.rows cimport reduce_rows
 
 cdef enum:
     LANES = 16  # of float32
@@ -296,16 +296,14 @@ cdef inline int reduce_grouped_rows(
     cdef Block* parts = NULL
     if n > BLOCK:
         parts = <Block*>malloc((n + BLOCK - 1) // BLOCK * sizeof(Block))
-        if parts == NULL:
-            raise MemoryError()
     try:
         while start < outer:
             rows = outer - start if outer - start < size else size
             ahead = distance_ahead(<real>0, n, rows) if start + 2 * rows <= outer else 0
             if operation != SOFTMAX:
                 log_group(operation, x + start * n, y + start * m, n, rows, ahead, <bint*>done)
-            elif n > BLOCK:
-                done[0] = softmax_blocks(x + start * n, y + start * n, n, ahead, parts)
+            elif n > BLOCK:  # without memory, by the other way
+                done[0] = parts != NULL and softmax_blocks(x + start * n, y + start * n, n, ahead, parts)
             else:
                 softmax_group(x + start * n, y + start * n, n, rows, ahead, <bint*>done)
             for row in range(rows):

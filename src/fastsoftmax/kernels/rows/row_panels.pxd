@@ -6,12 +6,12 @@
     vectors, whose empty lanes are masked.
 """
 
-from fastsoftmax.kernels.columns.panels cimport smaller
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
 from fastsoftmax.kernels.arithmetic.simd cimport (
     has_fma, load, load_columns, load_partial, store, store_columns, store_partial, transpose, vec,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.rows.row_blocks cimport lanes
+from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:
     LANES = 16  # of float32

@@ -3,19 +3,13 @@
 (a) A row that fits the level-2 cache beside its result is read for its maxima, turned into terms that are stored and
     summed, and scaled in place. A longer one is read twice instead (see long_rows.pxd), with the same bits.
 (b) A row that is not finite, or has a result below the smallest normal number, is for careful_rows.pxd. In place, it is
-    copied before its terms are stored.
+    copied before its terms are stored; without memory for that, it is read twice.
 """
 
 from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, special_log_softmax, special_softmax, sum_row_carefully
-from fastsoftmax.kernels.rows.long_rows cimport long_softmax_row, sum_terms
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOG_SOFTMAX, LOGSUMEXP, RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences_of_row,
-    fill, fill_row, find_maximum, find_nan, hear_signals, is_finite, scale_block, shift_of, shifted, sum_block,
-)
 from fastsoftmax.kernels.arithmetic.simd cimport (
     AS_COMPUTED, as_computed, broadcast, common_storage, native, set_number, stored, vec,
 )
@@ -27,6 +21,12 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
     no_terms, no_terms_beside_maximum, ratio_to_maximum, scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport first_lane, log1p, real, shift_limit
+from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, special_log_softmax, special_softmax, sum_row_carefully
+from fastsoftmax.kernels.rows.long_rows cimport long_softmax_row, sum_terms
+from fastsoftmax.kernels.rows.row_blocks cimport (
+    LOGSUMEXP, LOG_SOFTMAX, RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences_of_row,
+    fill, fill_row, find_maximum, find_nan, hear_signals, is_finite, scale_block, shift_of, shifted, sum_block,
+)
 
 
 # One row.
@@ -210,8 +210,7 @@ cdef inline int reduce_rows(
     cdef Py_ssize_t row
     if operation == SOFTMAX and resident and x.at == y.at:
         copy = <real*>malloc(n * sizeof(real))
-        if copy == NULL:
-            raise MemoryError()
+        resident = copy != NULL
     try:
         for row in range(outer):
             if operation == LOGSUMEXP:

@@ -11,10 +11,6 @@
 (e) Fewer rows than half a vector's lanes go there, too: empty lanes would cost as much as full ones.
 """
 
-from fastsoftmax.kernels.columns.panels cimport log_of_sums, smaller, sum_panel
-from fastsoftmax.kernels.rows.row_blocks cimport LOG_SOFTMAX, LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
-from fastsoftmax.kernels.rows.row_panels cimport read_rows, write_rows
-from fastsoftmax.kernels.rows.rows cimport reduce_rows
 from fastsoftmax.kernels.arithmetic.simd cimport (
     broadcast, has_fma, load, maximum, narrow, native, reduce_max, select_equal, select_less, store, store_partial, vec,
     widen_high, widen_low,
@@ -22,6 +18,11 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, do_out_of_line, none_watched, to_watch, watch
 from fastsoftmax.kernels.arithmetic.sums cimport divisor, quotient
 from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
+from fastsoftmax.kernels.columns.panels cimport log_of_sums, sum_panel
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.rows.row_panels cimport read_rows, write_rows
+from fastsoftmax.kernels.rows.rows cimport reduce_rows
+from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:
     SHORT = 64
