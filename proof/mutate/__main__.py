@@ -95,12 +95,22 @@ class Judge:
             file.write(f"{int(killer is not None)}{name}\n")
         print(f"{time.monotonic() - begun:6.1f} s  {verdict}  {name}", file=self.out, flush=True)
 
+    def left_out(self, count, names):
+        """Say which tests fail without a mutation."""
+        if count:
+            print(
+                f"{count} tests fail as it is and are left out:\n{names}", file=self.out, flush=True
+            )
+
     def judge(self, tasks):
         """Judge the tasks; how many are killed, and the names of those that survive."""
         self.out = os.fdopen(os.dup(1), "w")
         self.verdicts.touch()
         files = order.every(self.tree)
-        runner.run(self.tree, files, self.expression, tasks, FIRST_SECONDS, SECONDS, self.report)
+        runner.run(
+            *(self.tree, files, self.expression, tasks),
+            *(FIRST_SECONDS, SECONDS, self.report, self.left_out),
+        )
         lines = self.verdicts.read_text().split("\n")[:-1]
         survivors = [line[1:] for line in lines if line[0] == "0"]
         return len(lines) - len(survivors), survivors

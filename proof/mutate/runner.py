@@ -5,6 +5,8 @@
 (b) A fork runs the likely tests for a while and then all of them, until one fails or the time is
     over. Time is that of the processor: the machine may have other things to do.
 (c) A test that takes a minute of the processor is one that notices, and so is one that waits.
+(d) A test that fails without any mutation notices nothing: a fork finds those first, among all that
+    others have time for, and they are left out.
 """
 
 import importlib
@@ -48,50 +50,71 @@ class Task(NamedTuple):
 class _Forks:
     """A plugin of pytest that runs the collected tests for each task, and tells of each."""
 
-    def __init__(self, tasks, first_seconds, seconds, report):
-        self.tasks, self.report = tasks, report
+    def __init__(self, tasks, first_seconds, seconds, report, left_out):
+        self.tasks, self.report, self.left_out = tasks, report, left_out
         self.first_seconds, self.seconds = first_seconds, seconds
-        self.failed = None
+        self.failed = []
+        self.stops = True  # at the first failure
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         assert "fastsoftmax" not in sys.modules, "a test imports the package when it is collected"
+        killer, blind = self._forked(lambda: self._without_mutation(session.items))
+        assert killer is None, f"without a mutation there is {killer}"
+        items = [item for item in session.items if item.nodeid not in blind.split("\n")]
+        self.left_out(len(session.items) - len(items), blind)
         for task in self.tasks:
             task.begin()
             begun = time.monotonic()
-            read, write = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    os.close(read)
-                    os.write(write, self._verdict(session.items, task).encode())
-                finally:
-                    os._exit(0)
-            os.close(write)
-            killer = _wait(pid)
-            with os.fdopen(read) as pipe:
-                killer = killer or pipe.read() or "a crash"
+            killer, text = self._forked(lambda task=task: self._verdict(items, task))
+            killer = killer or text or "a crash"
             task.end()
             self.report(task.mutation, None if killer == "nothing" else killer, begun)
         return True
 
+    def _forked(self, verdict):
+        """What is wrong with a fork, and else what it says."""
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.close(read)
+                os.setsid()
+                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+                signal.signal(
+                    signal.SIGINT, signal.default_int_handler
+                )  # ignored in the background
+                with os.fdopen(write, "w") as pipe:
+                    pipe.write(verdict())
+            finally:
+                os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            killer = _wait(pid)
+            return killer, pipe.read()
+
+    def _without_mutation(self, items):
+        """In the fork: the tests that fail as it is."""
+        self.stops = False
+        for likely in dict.fromkeys(task.likely for task in self.tasks):
+            self._run([i for i in items if i.location[0] in likely], self.first_seconds)
+        self._run(items, self.seconds - self.first_seconds)
+        return "\n".join(dict.fromkeys(self.failed))
+
     def _verdict(self, items, task):
         """In the fork: which test fails first, or nothing."""
-        os.setsid()
         os.environ.update(task.environment)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
         self._run([i for i in items if i.location[0] in task.likely], self.first_seconds)
-        if self.failed is None:
+        if not self.failed:
             self._run(items, self.seconds - self.first_seconds)
-        return self.failed or "nothing"
+        return self.failed[0][:120] if self.failed else "nothing"
 
     def _run(self, items, seconds):
         end = time.process_time() + seconds
         for item in items:
             used = time.process_time()
-            if used > end or self.failed is not None:
+            if used > end or (self.stops and self.failed):
                 return
             hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
             resource.setrlimit(resource.RLIMIT_CPU, (int(used) + A_TEST, hard))
@@ -99,8 +122,8 @@ class _Forks:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
 
     def pytest_runtest_logreport(self, report):
-        if report.failed and self.failed is None:
-            self.failed = report.nodeid[:120]
+        if report.failed:
+            self.failed.append(report.nodeid)
 
 
 def _seconds_used(pid):
@@ -129,8 +152,11 @@ def _wait(pid):
     return None
 
 
-def run(tree, files, expression, tasks, first_seconds, seconds, report):
-    """Judge all tasks in a process of their own; `report` is called there for each of them."""
+def run(tree, files, expression, tasks, first_seconds, seconds, report, left_out):
+    """Judge all tasks in a process of their own; `report` is called there for each of them.
+
+    `left_out` is told how many tests fail without a mutation, and which.
+    """
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -149,7 +175,7 @@ def run(tree, files, expression, tasks, first_seconds, seconds, report):
         os.environ["PYTHONPATH"] = f"{tree}/src"
         arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:run-parallel"]
         arguments += ["--capture=sys", "--tb=line", "-k", expression, *files]
-        forks = _Forks(tasks, first_seconds, seconds, report)
+        forks = _Forks(tasks, first_seconds, seconds, report, left_out)
         status = int(pytest.main(arguments, [sample, forks]))
     finally:
         os._exit(status)
