@@ -2,8 +2,9 @@
 
     python -m proof [--quick] [--write] [NAME ...]
 
-(a) Each proof is a command of its own, `python -m proof.NAME`; the last line it prints holds its
-    figures, and it fails with exit code 1. Here they are only listed, timed and recorded.
+(a) Each proof is a command of its own, `python -m proof.NAME` or tests that are not run otherwise;
+    the last line it prints holds its figures, and it fails with exit code 1. Here they are only
+    listed, timed and recorded.
 (b) In full they take some hours and are for the night; `--quick` is for every change.
 (c) `--write` replaces the lines of these proofs in the table of docs/reliability.md, with date,
     processor and commit.
@@ -44,6 +45,7 @@ def both(name: str) -> Proof:
 
 PROOFS = (
     both("sweep"),
+    both("every_float32"),
     Proof("guard_pages", ("proof.guard_pages",), None),  # the tests do a part of it
     Proof("sanitizers", ("proof.sanitizers",), None),
     Proof("valgrind", ("proof.valgrind",), None),
@@ -55,6 +57,7 @@ PROOFS = (
     both("forks"),
     Proof("out_of_memory", ("proof.out_of_memory",), None),  # and of this
     both("leaks"),
+    Proof("huge", ("pytest", "-q", "--run-huge", "tests/test_huge.py"), None),  # 10 GB of memory
     Proof("interrupts", ("proof.interrupts",), None),
     both("fuzz"),
     Proof("mutate", ("proof.mutate",), None),

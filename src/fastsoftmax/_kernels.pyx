@@ -11,7 +11,7 @@
 
 cimport numpy as cnp
 
-from fastsoftmax.kernels.rows.row_blocks cimport hear_signals
+from fastsoftmax.kernels.signals cimport hear_signals
 
 from fastsoftmax import _workers
 

@@ -10,8 +10,9 @@ from fastsoftmax.kernels.arithmetic.vector_math cimport real
 from fastsoftmax.kernels.cross_entropy.cross_entropy cimport IGNORED, add_losses, cross_entropy_row, cross_entropy_rows
 from fastsoftmax.kernels.cross_entropy.cross_entropy_columns cimport cross_entropy_columns
 from fastsoftmax.kernels.gradients.gradients cimport LOG_SOFTMAX_VJP, Exponentials, exponentials_of, weighted_sum
-from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals
+from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES
 from fastsoftmax.kernels.scratch cimport Scratch, no_scratch, release
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 
 cdef struct Rows:  # what belongs to rows of logits: see `cross_entropy`

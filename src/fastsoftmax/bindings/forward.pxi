@@ -9,13 +9,12 @@ from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, native, stored
 from fastsoftmax.kernels.arithmetic.vector_math cimport real
 from fastsoftmax.kernels.columns.column_strips cimport is_bundled, reduce_strips
 from fastsoftmax.kernels.columns.short_columns cimport are_short, reduce_short_columns
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOGSUMEXP, LOG_SOFTMAX, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals,
-)
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, LOG_SOFTMAX, RESIDENT_BYTES, SOFTMAX, Operation
 from fastsoftmax.kernels.rows.row_groups cimport RESIDENT_SHARE, is_grouped, reduce_grouped_rows
 from fastsoftmax.kernels.rows.rows cimport reduce_rows
 from fastsoftmax.kernels.rows.short_rows cimport are_short_rows, reduce_short_rows
 from fastsoftmax.kernels.scratch cimport Scratch, no_scratch, release
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 
 cdef inline int reduce_any_rows(

@@ -5,10 +5,8 @@
 """
 
 from fastsoftmax.kernels.arithmetic.simd cimport broadcast, fma, load, load_partial, store, store_partial, vec
-from fastsoftmax.kernels.arithmetic.sums cimport power_of_two
-from fastsoftmax.kernels.arithmetic.vector_math cimport exponential, log1p, magic_of, plain_term, real
-from fastsoftmax.kernels.gradients.gradients cimport bias_of
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
+from fastsoftmax.kernels.arithmetic.sums cimport bias_of, power_of_two
+from fastsoftmax.kernels.arithmetic.vector_math cimport exponential, lanes, log1p, magic_of, plain_term, real
 
 cdef enum Function:
     EXP  # of -1 to 1

@@ -13,8 +13,8 @@
 from libc.string cimport memcpy
 
 from fastsoftmax.kernels.arithmetic.simd cimport AS_COMPUTED, Storage, as_computed, native, put, stored, stored_as
-from fastsoftmax.kernels.rows.row_blocks cimport next_piece
 from fastsoftmax.kernels.scratch cimport Scratch, scratch_of
+from fastsoftmax.kernels.signals cimport next_piece
 from fastsoftmax.kernels.sizes cimport larger, smaller
 
 cdef enum:

@@ -65,6 +65,11 @@ cdef inline void scale_sum(double* high, double* low, double exponent) noexcept 
     low[0] = low[0] * power_of_two(half) * power_of_two(exponent - half)
 
 
+cdef inline double bias_of(real unused) noexcept nogil:
+    """Terms are larger by this power of two, to stay clear of the subnormal numbers."""
+    return 64.0 if real is float else 512.0
+
+
 cdef inline double scale_of_number(real largest) noexcept nogil:
     """K of a single number."""
     return first_lane(scale_of(broadcast(largest)))

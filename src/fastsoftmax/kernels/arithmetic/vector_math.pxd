@@ -19,13 +19,16 @@
 """
 
 from fastsoftmax.kernels.arithmetic.simd cimport (
-    add_bits, broadcast, exponent, fma, from_bits, has_fma, lookup, mantissa, maximum, reduce_add, select_less, shift_19,
-    shift_48, store, vec, widen_high, widen_low,
+    add_bits, broadcast, exponent, fma, has_fma, lookup, mantissa, maximum, reduce_add, select_less, shift_19, shift_48, store,
+    vec, widen_high, widen_low,
 )
 
 ctypedef fused real:
     float
     double
+
+cdef enum:
+    LANES = 16  # of float32
 
 cdef extern from "kernels/arithmetic/constants.hpp" namespace "constants" nogil:
     cdef cppclass exponential[T]:
@@ -66,6 +69,11 @@ cdef extern from "kernels/arithmetic/constants.hpp" namespace "constants" nogil:
 
 
 # Functions that have no other argument of the precision in question are told it by one they do not use.
+
+cdef inline Py_ssize_t lanes(real unused) noexcept nogil:
+    """Elements of a vector."""
+    return 64 // <Py_ssize_t>sizeof(real)
+
 
 cdef inline real shift_limit(real unused) noexcept nogil:
     """The largest |max| for which rows need no shift: as far as n stays an exact integer."""

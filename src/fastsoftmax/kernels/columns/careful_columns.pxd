@@ -12,9 +12,10 @@ from fastsoftmax.kernels.arithmetic.subnormals cimport (
     none_watched, replace, to_watch, watch, window,
 )
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, Terms
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.arithmetic.vector_math cimport lanes, real
 from fastsoftmax.kernels.columns.panels cimport ORDINARY, WIDEST, read_tile, shift_panel
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.rows.row_blocks cimport SOFTMAX, Operation
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport smaller
 
 

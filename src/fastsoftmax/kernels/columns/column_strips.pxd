@@ -23,15 +23,16 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, Terms, divisor, least_ratio, merge, no_terms, quotient, ratios_to_maximum, scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
-    exponential_term, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit,
+    exponential_term, lanes, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit,
 )
 from fastsoftmax.kernels.columns.columns cimport reduce_columns, scratch_of_columns
 from fastsoftmax.kernels.columns.short_columns cimport SHORT_COLUMN
 from fastsoftmax.kernels.columns.strip_sums cimport STRIP, find_extremes, repeat_columns, sum_terms_of_columns, vectors_of
-from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SOFTMAX, Operation
 from fastsoftmax.kernels.rows.row_groups cimport LONGEST_PLAIN, plain_depth
 from fastsoftmax.kernels.rows.short_rows cimport one_where_unusual
 from fastsoftmax.kernels.scratch cimport LINE, Scratch, no_scratch, release, reserve, scratch_of
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport larger, smaller
 
 cdef enum:

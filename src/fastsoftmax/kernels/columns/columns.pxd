@@ -10,6 +10,7 @@ This is the careful kernel for columns of any kind; usual ones are for column_st
 
 from libc.math cimport INFINITY, NAN
 
+from fastsoftmax.kernels.arithmetic.panel_sums cimport log_of_panel, sum_panel
 from fastsoftmax.kernels.arithmetic.simd cimport broadcast, load, narrow, reduce_add, select_equal, select_less, store, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport CarefulSum, careful_log, do_out_of_line, none_watched, out_of_line
 from fastsoftmax.kernels.arithmetic.sums cimport (
@@ -17,19 +18,18 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
     no_terms_beside_maximum, ratio_to_maximum, scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
-    exponential_term, first_lane, log1p, lowest, magic_of, real, scale_of, shift_limit,
+    exponential_term, first_lane, lanes, log1p, lowest, magic_of, real, scale_of, shift_limit,
 )
 from fastsoftmax.kernels.columns.careful_columns cimport (
     find_in_advance, find_replaced, read_shifted_tile, replace_in_panels, replace_in_short_tile, replace_in_tile,
     sum_tile_carefully,
 )
 from fastsoftmax.kernels.columns.panels cimport (
-    HOLDS_NAN, INFINITE, ORDINARY, PANELS, WIDEST, finite_or_zero, log_of_panel, read_tile, shift_of_columns, shift_panel,
-    sum_panel, write_differences, write_quotients,
+    HOLDS_NAN, INFINITE, ORDINARY, PANELS, WIDEST, finite_or_zero, read_tile, shift_of_columns, shift_panel, write_differences,
+    write_quotients,
 )
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOGSUMEXP, LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, is_finite, lanes, next_piece, shift_of,
-)
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, LOG_SOFTMAX, SOFTMAX, Operation, is_finite, shift_of
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals, next_piece
 from fastsoftmax.kernels.sizes cimport smaller
 
 

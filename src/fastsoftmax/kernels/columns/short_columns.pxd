@@ -7,18 +7,20 @@
 (c) Nothing is watched where the columns are plain, see row_groups.pxd.
 """
 
+from fastsoftmax.kernels.arithmetic.panel_sums cimport log_of_panel, sum_panel
 from fastsoftmax.kernels.arithmetic.simd cimport (
     AS_COMPUTED, BFLOAT16, FLOAT16, Storage, as_computed, broadcast, common_storage, load, load_partial, maximum, minimum, narrow,
     native, put, reduce_max, select_equal, select_less, store, store_partial, stored, stored_as, vec, widen_high, widen_low,
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, none_watched, out_of_line, to_watch, watch
 from fastsoftmax.kernels.arithmetic.sums cimport divisor, quotient
-from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, lanes, real, shift_limit
 from fastsoftmax.kernels.columns.columns cimport reduce_columns
-from fastsoftmax.kernels.columns.panels cimport LANES, PANELS, log_of_panel, sum_panel
-from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.columns.panels cimport PANELS
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, SOFTMAX, Operation
 from fastsoftmax.kernels.rows.row_groups cimport plain_depth
 from fastsoftmax.kernels.rows.short_rows cimport one_where_unusual
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:

@@ -3,9 +3,7 @@
 from fastsoftmax.kernels.arithmetic.simd cimport (
     AS_COMPUTED, as_computed, load, load_partial, put, store, store_partial, stored, transpose, vec,
 )
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
-from fastsoftmax.kernels.columns.panels cimport LANES
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, lanes, real
 from fastsoftmax.kernels.sizes cimport smaller
 
 

@@ -12,12 +12,13 @@
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
+from fastsoftmax.kernels.arithmetic.panel_sums cimport meet_lanes
 from fastsoftmax.kernels.arithmetic.simd cimport (
     broadcast, keep_first, load, load_partial, maximum, minimum, store, store_partial, stored, vec, widen_high, widen_low,
 )
-from fastsoftmax.kernels.arithmetic.vector_math cimport accumulate, empty_sum, exponential_term, first_lane, plain_term, real
-from fastsoftmax.kernels.columns.panels cimport LANES, meet_lanes
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
+from fastsoftmax.kernels.arithmetic.vector_math cimport (
+    LANES, accumulate, empty_sum, exponential_term, first_lane, lanes, plain_term, real,
+)
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:

@@ -26,19 +26,18 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, TermsBesideMaximum, add_scaled, divisor_of_sum, log_of_state, maximum_term, scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
-    accumulate_widely, exponential_term, first_lane, lowest, magic_of, real, scale_of, total_widely,
+    LANES, accumulate_widely, exponential_term, first_lane, lanes, lowest, magic_of, real, scale_of, total_widely,
 )
-from fastsoftmax.kernels.columns.panels cimport LANES
 from fastsoftmax.kernels.cross_entropy.short_cross_entropy cimport cross_entropy_group, least_total
 from fastsoftmax.kernels.gradients.gradients cimport largest_beside_floor, times_exponential, value_of, write_large_gradient
 from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, sum_row_carefully
 from fastsoftmax.kernels.rows.long_rows cimport long_quotients
 from fastsoftmax.kernels.rows.row_blocks cimport (
-    RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
-    scale_block,
+    RESIDENT_BLOCKS, RESIDENT_BYTES, fill_row, find_maximum, find_nan, is_finite, scale_block,
 )
 from fastsoftmax.kernels.rows.rows cimport sum_row_beside_maximum
 from fastsoftmax.kernels.rows.short_rows cimport SHORT, is_short
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals, next_piece
 
 
 cdef enum:

@@ -11,12 +11,12 @@
 from fastsoftmax.kernels.arithmetic.simd cimport load, load_partial, store, store_partial
 from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.arithmetic.vector_math cimport lanes, real
 from fastsoftmax.kernels.columns.squares cimport transpose_matrix
 from fastsoftmax.kernels.cross_entropy.cross_entropy cimport cross_entropy_rows
 from fastsoftmax.kernels.cross_entropy.short_cross_entropy cimport cross_entropy_panel
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.kernels.scratch cimport Scratch, scratch_of
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport larger, smaller
 
 cdef enum:

@@ -10,15 +10,14 @@
 
 from libc.math cimport fabs, frexp
 
+from fastsoftmax.kernels.arithmetic.panel_sums cimport sum_panel
 from fastsoftmax.kernels.arithmetic.simd cimport (
     broadcast, load, maximum, narrow, reduce_max, select_equal, select_less, store, vec, widen_high, widen_low,
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, largest_replaced, none_watched, to_watch, watch
 from fastsoftmax.kernels.arithmetic.sums cimport divisor, log_of_sum, maximum_term, power_of_two, quotient
-from fastsoftmax.kernels.arithmetic.vector_math cimport add_pair, real, shift_limit
-from fastsoftmax.kernels.columns.panels cimport LANES, sum_panel
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, add_pair, lanes, real, shift_limit
 from fastsoftmax.kernels.gradients.gradients cimport largest_beside_floor
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
 from fastsoftmax.kernels.rows.row_panels cimport read_rows, write_rows
 from fastsoftmax.kernels.rows.short_rows cimport one_where_unusual
 

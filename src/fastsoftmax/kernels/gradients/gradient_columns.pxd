@@ -11,15 +11,14 @@
 
 from fastsoftmax.kernels.arithmetic.simd cimport as_computed, native, put, stored, vec
 from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, lanes, real
 from fastsoftmax.kernels.columns.column_strips cimport is_bundled
-from fastsoftmax.kernels.columns.panels cimport LANES
 from fastsoftmax.kernels.columns.squares cimport columns_to_rows, rows_to_columns
 from fastsoftmax.kernels.gradients.gradient_strips cimport any_gradient_strip, strip_scratch, strip_width
 from fastsoftmax.kernels.gradients.gradients cimport LOGSUMEXP_JVP, LOGSUMEXP_VJP, Gradient, gradient_rows
 from fastsoftmax.kernels.gradients.short_gradient_columns cimport STREAMS, fetch_ahead, short_gradient
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.kernels.scratch cimport LINE, Scratch, no_scratch, release, reserve, scratch_of
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:

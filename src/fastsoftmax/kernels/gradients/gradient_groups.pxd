@@ -19,17 +19,16 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
-from fastsoftmax.kernels.arithmetic.vector_math cimport add_pair, meet, real
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, add_pair, lanes, meet, real
 from fastsoftmax.kernels.gradients.gradient_strips cimport (
     PARTS, column_terms, column_weights, finish_sums, sums_g_alone, unusual_values,
 )
 from fastsoftmax.kernels.gradients.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, any_positive, gradient_rows, step, with_unit,
 )
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 cdef enum:
-    LANES = 16  # of float32
     FEWEST = 3  # rows that are worth it
     MIDDLE = 256  # elements of a row from which on it has less to gain from its neighbours
     MIDDLE_FAR = 200  # the same of float32 rows in memory

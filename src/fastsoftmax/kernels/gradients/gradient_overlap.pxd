@@ -12,7 +12,7 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled
-from fastsoftmax.kernels.arithmetic.vector_math cimport real, total_widely
+from fastsoftmax.kernels.arithmetic.vector_math cimport lanes, real, total_widely
 from fastsoftmax.kernels.gradients.gradient_groups cimport (
     FEWEST, MIDDLE, add_rest, add_two, are_resident, result, sum_of_row, write_row,
 )
@@ -20,7 +20,7 @@ from fastsoftmax.kernels.gradients.gradient_strips cimport finish_sum, sums_g_al
 from fastsoftmax.kernels.gradients.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, any_positive, gradient_rows,
 )
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 
 cdef inline void write_and_sum(

@@ -13,21 +13,24 @@
 (f) The factor that takes the power of two of the exponentials differs from column to column, like the sum itself.
 """
 
+from fastsoftmax.kernels.arithmetic.panel_sums cimport meet_lanes
 from fastsoftmax.kernels.arithmetic.simd cimport (
     DIFFERENT, Storage, any_at_least, broadcast, common_storage, fma, load_at, load_partial, maximum, narrow, reduce_max,
     select_less, specialised, store, store_partial, stored, stored_as, vec,
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport exact_product
-from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, power_of_two
-from fastsoftmax.kernels.arithmetic.vector_math cimport add_pair, exponential, exponential_term, lowest, magic_of, real
-from fastsoftmax.kernels.columns.panels cimport LANES, meet_lanes
+from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, bias_of, power_of_two
+from fastsoftmax.kernels.arithmetic.vector_math cimport (
+    LANES, add_pair, exponential, exponential_term, lanes, lowest, magic_of, real,
+)
 from fastsoftmax.kernels.columns.strip_sums cimport repeat_columns, vectors_of
 from fastsoftmax.kernels.gradients.gradients cimport (
-    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, bias_of, half_range, largest_beside_floor,
-    least_shared, step, where_below_floor, with_unit,
+    LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, half_range, largest_beside_floor, least_shared, step,
+    where_below_floor, with_unit,
 )
 from fastsoftmax.kernels.gradients.tiny_gradients cimport one_where_tiny
-from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES, SIGNAL_PERIOD, hear_signals, lanes
+from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:

@@ -18,19 +18,19 @@
 from libc.math cimport INFINITY, NAN, frexp, ldexp
 
 from fastsoftmax.kernels.arithmetic.simd cimport (
-    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, canonical_nans, common_storage, fma, from_bits, has_fma,
-    load, load_at, maximum, native, number_at, reduce_add, select_equal, select_less, set_number, store, store_partial, stored,
-    stored_as, vec, widen_high, widen_low,
+    AS_COMPUTED, BFLOAT16, FLOAT16, Storage, any_at_least, broadcast, canonical_nans, common_storage, fma, from_bits, load,
+    load_at, maximum, native, number_at, select_equal, select_less, set_number, store, store_partial, stored, stored_as, vec,
+    widen_high, widen_low,
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport exact_product, out_of_line
-from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled, power_of_two, scale_of_number
+from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled, bias_of, power_of_two, scale_of_number
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
-    accumulate_widely, exponential, exponential_term, first_lane, lowest, magic_of, real, scale_of, shift_limit, total_widely,
+    accumulate_widely, exponential, exponential_term, first_lane, lanes, lowest, magic_of, real, scale_of, shift_limit,
+    total_widely,
 )
 from fastsoftmax.kernels.gradients.tiny_gradients cimport is_tiny_sum, tiny_softmax_gradient
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    SIGNAL_PERIOD, fill_row, find_maximum, find_nan, hear_signals, is_finite, lanes, next_piece,
-)
+from fastsoftmax.kernels.rows.row_blocks cimport fill_row, find_maximum, find_nan, is_finite
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals, next_piece
 
 cdef enum Gradient:
     SOFTMAX_VJP  # y * g - y * sum(y * g), and the jvp, for the Jacobian is symmetric
@@ -56,10 +56,6 @@ cdef struct Exponentials:  # how e^(x - lse) is taken over a row: a term * unit 
 cdef inline double value_of(double high, double low) noexcept nogil:
     """high + low; beside an infinite sum what its rounding lost is nan."""
     return high + low if is_finite(high) else high
-
-
-cdef inline double bias_of(real unused) noexcept nogil:
-    return 64.0 if real is float else 512.0
 
 
 cdef inline Exponentials exponentials_about(real largest, real lse) noexcept nogil:

@@ -8,17 +8,16 @@
     before anything is written.
 """
 
+from fastsoftmax.kernels.arithmetic.panel_sums cimport meet_lanes
 from fastsoftmax.kernels.arithmetic.simd cimport (
     DIFFERENT, Storage, broadcast, common_storage, is_specialised, load_at, maximum, prefetch, reduce_max, select_less, store,
     store_partial, stored, stored_as, vec,
 )
-from fastsoftmax.kernels.arithmetic.vector_math cimport add_pair, real
-from fastsoftmax.kernels.columns.panels cimport LANES, meet_lanes
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, add_pair, lanes, real
 from fastsoftmax.kernels.gradients.gradient_strips cimport PARTS, column_terms, column_weights, finish_sums, unusual_values
 from fastsoftmax.kernels.gradients.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, step, with_unit,
 )
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:

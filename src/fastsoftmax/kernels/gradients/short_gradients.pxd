@@ -8,14 +8,13 @@
 
 from fastsoftmax.kernels.arithmetic.simd cimport as_computed, native, put, room_for, stored
 from fastsoftmax.kernels.arithmetic.subnormals cimport out_of_line
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
-from fastsoftmax.kernels.columns.panels cimport LANES
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, lanes, real
 from fastsoftmax.kernels.gradients.gradient_groups cimport are_resident
 from fastsoftmax.kernels.gradients.gradients cimport LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, gradient_rows
 from fastsoftmax.kernels.gradients.short_gradient_columns cimport short_gradient
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, lanes
 from fastsoftmax.kernels.rows.row_panels cimport read_rows, write_rows
 from fastsoftmax.kernels.rows.short_rows cimport SHORT, is_short
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef inline bint has_short_rows(

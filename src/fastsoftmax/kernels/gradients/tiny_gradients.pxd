@@ -13,7 +13,8 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 from fastsoftmax.kernels.arithmetic.subnormals cimport exact_product
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled, power_of_two
 from fastsoftmax.kernels.arithmetic.vector_math cimport add_pair, real, total_widely
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, is_finite
+from fastsoftmax.kernels.rows.row_blocks cimport is_finite
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 
 cdef inline real least_plain_sum(real unused) noexcept nogil:

@@ -18,8 +18,9 @@ from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
 from fastsoftmax.kernels.cross_entropy.cross_entropy cimport is_near_zero, sum_of_state, target_gradient, term_of_number
 from fastsoftmax.kernels.cross_entropy.short_cross_entropy cimport least_total
 from fastsoftmax.kernels.gradients.gradients cimport largest_beside_floor
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, is_finite, quotients, shift_of, sum_block
+from fastsoftmax.kernels.rows.row_blocks cimport is_finite, quotients, shift_of, sum_block
 from fastsoftmax.kernels.rows.row_groups cimport find_extremes
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 cdef enum:
     BLOCK_NUMBERS = 6

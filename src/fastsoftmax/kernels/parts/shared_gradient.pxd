@@ -12,7 +12,7 @@ from fastsoftmax.kernels.arithmetic.vector_math cimport first_lane, real, total_
 from fastsoftmax.kernels.gradients.gradient_groups cimport sum_of_row, write_row
 from fastsoftmax.kernels.gradients.gradient_strips cimport finish_sum, sums_g_alone
 from fastsoftmax.kernels.gradients.gradients cimport Gradient, any_positive
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 cdef enum:
     BLOCK_NUMBERS = 2

@@ -13,7 +13,8 @@ from fastsoftmax.kernels.gradients.gradients cimport (
     LARGEST_USUAL, LOGSUMEXP_JVP, LOGSUMEXP_VJP, Exponentials, add_block, exponentials_of, has_large_tangent, settle_factor,
     sum_of_exponentials, value_of, write_gradient,
 )
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, hear_signals, is_finite
+from fastsoftmax.kernels.rows.row_blocks cimport is_finite
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 cdef enum:
     BLOCK_NUMBERS = 2

@@ -19,10 +19,9 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, Terms, block_scale_maximum, divisor_of_sum, least_ratio, merge, no_terms, ratio_to_maximum, scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport first_lane, log1p, real, shift_limit
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    SIGNAL_PERIOD, differences, hear_signals, is_finite, quotients, scale_block, shift_of, shifted,
-)
+from fastsoftmax.kernels.rows.row_blocks cimport differences, is_finite, quotients, scale_block, shift_of, shifted
 from fastsoftmax.kernels.rows.row_groups cimport find_extremes, is_plain, sum_piece
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 cdef enum:
     ROW_NUMBERS = 9

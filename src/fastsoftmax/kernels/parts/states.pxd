@@ -29,9 +29,10 @@ from fastsoftmax.kernels.arithmetic.vector_math cimport (
     exponential, first_lane, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit,
 )
 from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, any_nan, block_maximum, differences, fill, hear_signals, is_finite, quotients,
-    shift_of, shifted, sum_block,
+    LOG_SOFTMAX, SOFTMAX, Operation, any_nan, block_maximum, differences, fill, is_finite, quotients, shift_of, shifted,
+    sum_block,
 )
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 cdef enum:
     STATE_NUMBERS = 9

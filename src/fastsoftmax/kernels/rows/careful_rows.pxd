@@ -8,12 +8,11 @@
 from libc.math cimport INFINITY, NAN
 
 from fastsoftmax.kernels.arithmetic.simd cimport broadcast, load_partial, select_equal, store_partial, stored, vec
-from fastsoftmax.kernels.arithmetic.subnormals cimport (
-    CarefulSum, add_carefully, begin_careful_sum, below, end_careful_sum, replace,
-)
+from fastsoftmax.kernels.arithmetic.subnormals cimport CarefulSum, add_carefully, begin_careful_sum, end_careful_sum, replace
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
-from fastsoftmax.kernels.rows.row_blocks cimport SIGNAL_PERIOD, fill_row, find_nan, hear_signals, lanes, next_piece, shifted
+from fastsoftmax.kernels.arithmetic.vector_math cimport lanes, real
+from fastsoftmax.kernels.rows.row_blocks cimport fill_row, find_nan, shifted
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals, next_piece
 
 
 cdef inline int special_softmax(stored[real] x, stored[real] y, Py_ssize_t n, bint* made_nan) except -1 nogil:

@@ -16,11 +16,10 @@ from fastsoftmax.kernels.arithmetic.subnormals cimport (
 from fastsoftmax.kernels.arithmetic.sums cimport (
     BLOCK, Terms, block_scale_maximum, divisor_of_sum, merge, no_terms, scale_of_number,
 )
-from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
+from fastsoftmax.kernels.arithmetic.vector_math cimport lanes, real, shift_limit
 from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, special_softmax, sum_row_carefully
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    SIGNAL_PERIOD, block_maximum, fill_row, hear_signals, is_finite, lanes, quotients, shift_of, shifted, sum_block,
-)
+from fastsoftmax.kernels.rows.row_blocks cimport block_maximum, fill_row, is_finite, quotients, shift_of, shifted, sum_block
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 
 cdef inline void add_terms(stored[real] x, Py_ssize_t n, Terms* state, real* largest) noexcept nogil:

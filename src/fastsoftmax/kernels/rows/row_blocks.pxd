@@ -1,8 +1,7 @@
 """What the kernels of rows do with one block, or with a row of any length block by block.
 
 (a) A block's terms refer to the block's own largest element, and scaling by powers of two is exact.
-(b) Every SIGNAL_PERIOD elements Ctrl-C is looked for, or in a helping thread the flag that stops it.
-(c) Where the format of what is given is known, a block's loops are compiled for that.
+(b) Where the format of what is given is known, a block's loops are compiled for that.
 """
 
 from libc.math cimport INFINITY
@@ -14,50 +13,20 @@ from fastsoftmax.kernels.arithmetic.simd cimport (
 from fastsoftmax.kernels.arithmetic.subnormals cimport watch
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, power_of_two, quotient
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
-    accumulate, accumulate_widely, empty_sum, exponential_term, lowest, magic_of, real, scale_of, shift_limit, total,
+    accumulate, accumulate_widely, empty_sum, exponential_term, lanes, lowest, magic_of, real, scale_of, shift_limit, total,
     total_widely,
 )
-
-cdef extern from "kernels/stop.hpp" nogil:
-    bint obeys_flag() noexcept
-    bint is_flag_set() noexcept
-
-cdef extern from "Python.h":
-    int PyErr_CheckSignals() except -1
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals, next_piece
 
 cdef enum:
     RESIDENT_BYTES = 524288  # a row of this size and its result share a level-2 cache of 1 MiB
     RESIDENT_BLOCKS = 128  # of float32; half as many are used for float64
-    SIGNAL_PERIOD = 1048576
 
 
 cdef enum Operation:
     SOFTMAX
     LOG_SOFTMAX
     LOGSUMEXP
-
-
-cdef inline Py_ssize_t lanes(real unused) noexcept nogil:
-    return 64 // <Py_ssize_t>sizeof(real)
-
-
-cdef inline int hear_signals() except -1 nogil:
-    """Stop for Ctrl-C, or in a helping thread because its call is to end."""
-    if obeys_flag():
-        if is_flag_set():
-            with gil:
-                raise KeyboardInterrupt
-        return 0
-    with gil:
-        return PyErr_CheckSignals()
-
-
-cdef inline int next_piece(Py_ssize_t start, Py_ssize_t n, Py_ssize_t* length) except -1 nogil:
-    """The length of the next piece of a row, before which Ctrl-C is looked for; short rows are one piece."""
-    if start > 0:
-        hear_signals()
-    length[0] = n - start if n - start < SIGNAL_PERIOD else SIGNAL_PERIOD
-    return 0
 
 
 cdef inline bint any_nan(stored[real] x, Py_ssize_t n) noexcept nogil:

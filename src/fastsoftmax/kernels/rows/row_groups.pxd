@@ -24,15 +24,14 @@ from fastsoftmax.kernels.arithmetic.sums cimport (
     scale_of_number,
 )
 from fastsoftmax.kernels.arithmetic.vector_math cimport (
-    accumulate, empty_sum, exponential_term, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit, total,
+    LANES, accumulate, empty_sum, exponential_term, lanes, log1p, lowest, magic_of, plain_term, real, scale_of, shift_limit,
+    total,
 )
-from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOGSUMEXP, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences, fill, hear_signals, lanes,
-)
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, RESIDENT_BYTES, SOFTMAX, Operation, block_maximum, differences, fill
 from fastsoftmax.kernels.rows.rows cimport reduce_rows
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 cdef enum:
-    LANES = 16  # of float32
     FEWEST = 3  # rows that are worth it
     LONGEST_PLAIN = 8388608  # elements of a plain row or column; `_cache.LARGEST` keeps rows within it
     RESIDENT_SHARE = 4  # rows and their results together in half of the last-level cache are read again without recomputing

@@ -9,12 +9,10 @@
 from fastsoftmax.kernels.arithmetic.simd cimport (
     has_fma, load, load_columns, load_partial, store, store_columns, store_partial, transpose, vec,
 )
-from fastsoftmax.kernels.arithmetic.vector_math cimport real
-from fastsoftmax.kernels.rows.row_blocks cimport lanes
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, lanes, real
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:
-    LANES = 16  # of float32
     FEW = 4
     WIDE = 8  # columns of a block of float32
     WRITTEN_IN_BLOCKS = 96  # bytes: pieces of longer rows in memory are slower than whole vectors of one row

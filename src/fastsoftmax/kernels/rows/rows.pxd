@@ -24,9 +24,10 @@ from fastsoftmax.kernels.arithmetic.vector_math cimport first_lane, log1p, real,
 from fastsoftmax.kernels.rows.careful_rows cimport replace_in_row, special_log_softmax, special_softmax, sum_row_carefully
 from fastsoftmax.kernels.rows.long_rows cimport long_softmax_row, sum_terms
 from fastsoftmax.kernels.rows.row_blocks cimport (
-    LOGSUMEXP, LOG_SOFTMAX, RESIDENT_BLOCKS, RESIDENT_BYTES, SIGNAL_PERIOD, SOFTMAX, Operation, block_maximum, differences_of_row,
-    fill, fill_row, find_maximum, find_nan, hear_signals, is_finite, scale_block, shift_of, shifted, sum_block,
+    LOGSUMEXP, LOG_SOFTMAX, RESIDENT_BLOCKS, RESIDENT_BYTES, SOFTMAX, Operation, block_maximum, differences_of_row, fill,
+    fill_row, find_maximum, find_nan, is_finite, scale_block, shift_of, shifted, sum_block,
 )
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 
 
 # One row.

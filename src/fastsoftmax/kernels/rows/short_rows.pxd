@@ -11,23 +11,23 @@
 (e) Fewer rows than half a vector's lanes go there, too: empty lanes would cost as much as full ones.
 """
 
+from fastsoftmax.kernels.arithmetic.panel_sums cimport log_of_sums, sum_panel
 from fastsoftmax.kernels.arithmetic.simd cimport (
     broadcast, has_fma, load, maximum, narrow, native, reduce_max, select_equal, select_less, store, store_partial, vec,
     widen_high, widen_low,
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport any_replaced, do_out_of_line, none_watched, to_watch, watch
 from fastsoftmax.kernels.arithmetic.sums cimport divisor, quotient
-from fastsoftmax.kernels.arithmetic.vector_math cimport real, shift_limit
-from fastsoftmax.kernels.columns.panels cimport log_of_sums, sum_panel
-from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, LOG_SOFTMAX, SIGNAL_PERIOD, SOFTMAX, Operation, hear_signals, lanes
+from fastsoftmax.kernels.arithmetic.vector_math cimport LANES, lanes, real, shift_limit
+from fastsoftmax.kernels.rows.row_blocks cimport LOGSUMEXP, LOG_SOFTMAX, SOFTMAX, Operation
 from fastsoftmax.kernels.rows.row_panels cimport read_rows, write_rows
 from fastsoftmax.kernels.rows.rows cimport reduce_rows
+from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport smaller
 
 cdef enum:
     SHORT = 64
     SHORTER = 40  # longer rows are faster in groups (see row_groups.pxd) if they come from memory
-    LANES = 16  # of float32
     GROUPS = 4
     ALONE = 16  # times GROUPS groups are computed one by one after one was unusual: others soon may be, too
     CACHED = 4  # arrays and results together in this part of the last-level cache do not wait for memory
