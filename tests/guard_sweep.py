@@ -268,7 +268,7 @@ def sweep(fs, dtype, record, lengths, whole=True):
             calls.run(turn, *case)
     kernels.set_cache(fs._cache.cache)
     if whole:
-        large = Sweep(fs, dtype, record, 1 << 23)
+        large = Sweep(fs, dtype, record, 1 << 25)
         with fs.set_workers(2):
             for turn, (shape, axis) in enumerate(SHARED):
                 large.run(3 * turn, shape, axis, [(*side, 0, _plain) for side in SIDES[:2]], BRIEF)

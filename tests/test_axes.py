@@ -188,3 +188,16 @@ def test_as_many_dimensions_as_numpy_has(fs, name, dims):
     result = getattr(fs, name)(x, axis=-1)
     assert result.ndim == dims - (name == "logsumexp")
     assert_same_bits(result.ravel(), np.atleast_1d(getattr(fs, name)(np.arange(3.0))))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_logsumexp_of_an_array_in_fortran_order_is_in_fortran_order(fs, keepdims):
+    a = np.asfortranarray(np.random.default_rng(3).standard_normal((3, 4, 5)))
+    for axis in (0, 1, 2):
+        result = fs.logsumexp(a, axis, keepdims=keepdims)
+        assert result.flags.f_contiguous
+        expected = fs.logsumexp(np.ascontiguousarray(a), axis, keepdims=keepdims)
+        assert expected.flags.c_contiguous
+        np.testing.assert_array_equal(result, expected)
+        t = fs.logsumexp_jvp(a, a, result, axis, keepdims=keepdims)
+        assert t.flags.f_contiguous

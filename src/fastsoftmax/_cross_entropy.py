@@ -100,6 +100,16 @@ def _make_canonical(result: Array) -> None:
     np.copyto(result, np.nan, where=np.isnan(result))
 
 
+def _hold_nan(block: Array) -> Mask:
+    """Which rows of a block (outer, n, inner) hold a nan."""
+    return np.isnan(block).any(axis=1).reshape(-1)
+
+
+def _came(x: Array, total: Array) -> Mask:
+    """Into which rows a nan came, with the logits or with the coefficients, whose sum is total."""
+    return _hold_nan(x) | np.isnan(total)
+
+
 def _run(
     logits: Array,
     coefficients: OfLabels | OfProbabilities,
@@ -152,17 +162,22 @@ def _run(
                     block = x if reused else room(scratch, 1, shape, returned)
             piece = coefficients.piece(start, stop, part, scratch)
             piece_losses = row_losses[: stop - start]
-            is_finite = np.isfinite(piece.total).all()  # asked while nothing is written yet
+            # Asked while nothing is written yet. The kernel knows of nans among logits alone.
+            came = None if np.isfinite(piece.total).all() else _came(x, piece.total)
             if sharing > 1:
                 from ._shared_cross_entropy import call
 
-                invalid |= call(x, piece, piece_losses, block, sharing)
+                made = call(x, piece, piece_losses, block, sharing)
             else:
-                invalid |= kernels.cross_entropy(x, *piece, piece_losses, block)
-            if not is_finite:
+                made = kernels.cross_entropy(x, *piece, piece_losses, block)
+            if came is not None:
                 _make_canonical(piece_losses)
+                nans = np.isnan(piece_losses)
                 if block is not None:
                     _make_canonical(block)
+                    nans |= _hold_nan(block)
+                made = bool((nans & ~came).any())
+            invalid |= made
             if target is not None and block is not None:
                 copy(target, block.reshape(target.shape))
             if losses is None:

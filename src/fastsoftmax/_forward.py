@@ -303,9 +303,9 @@ def logsumexp(
     Returns
     -------
     result : ndarray or scalar
-        Of the shape of `a` without the reduced axes, in C order; a NumPy scalar if no axis is left;
-        `out` if given. Its dtype is that of `a`, or with `b` `numpy.result_type` of the two;
-        float64 where that is no floating-point type.
+        Of the shape of `a` without the reduced axes, in Fortran order if `a` is; a NumPy scalar if
+        no axis is left; `out` if given. Its dtype is that of `a`, or with `b` `numpy.result_type`
+        of the two; float64 where that is no floating-point type.
     sign : ndarray or scalar
         Only with `return_sign`: 1, 0 or -1, or for complex input a number of magnitude 1 (the
         phase) or 0.

@@ -88,6 +88,11 @@ def allocate_like(x: Array, dtype: DType) -> Array:
     return block.transpose([place[axis] for axis in range(x.ndim)])
 
 
+def empty_as(x: Array, shape: tuple[int, ...], dtype: DType) -> Array:
+    """A new array of another shape, in Fortran order if x is."""
+    return np.empty(shape, dtype, "F" if x.flags.f_contiguous and not x.flags.c_contiguous else "C")
+
+
 def whole_block(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, int, int] | None:
     """(outer, n, inner) of a C-contiguous array; None if its reduced axes lie apart."""
     if not axes:

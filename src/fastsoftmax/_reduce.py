@@ -27,6 +27,7 @@ from ._arguments import (
     settle_where,
 )
 from ._invalid import report_invalid
+from ._layout import empty_as
 from ._numpy_path import reduce_by_formula
 from ._packing import run
 from ._target import kernels
@@ -107,7 +108,7 @@ def reduce(
     if return_sign:
         dtypes = (real_dtype(result_dtype), result_dtype)
     if out is None:
-        results = [np.empty(kept, each) for each in dtypes]
+        results = [empty_as(array, kept, each) for each in dtypes]
     else:
         given_outs = [each.reshape(kept) for each in settle_outs(out, shape, dtypes)]
         apart = weights is not None or inside is not None or return_sign

@@ -27,7 +27,7 @@ from ._arguments import (
 )
 from ._gradient_formulas import weigh_by_formula
 from ._invalid import report_invalid
-from ._layout import allocate_like
+from ._layout import allocate_like, empty_as
 from ._packing import run
 from ._target import kernels
 from ._weighted_gradient import weighted_jvp, weighted_vjp
@@ -235,7 +235,7 @@ def logsumexp_jvp(
     """Settle the arguments and compute the Jacobian times t."""
     call = _settle("t", t, a, lse, axis, b, keepdims, sign, workers)
     if out is None:
-        result = np.empty(call.kept, call.dtype)
+        result = empty_as(call.a, call.kept, call.dtype)
     else:
         given = settle_out(out, call.shape, call.dtype).reshape(call.kept)
         # Errors, where memory does not suffice for the next box, leave `out` as it was.

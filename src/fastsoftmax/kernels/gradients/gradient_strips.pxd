@@ -28,7 +28,7 @@ from fastsoftmax.kernels.gradients.gradients cimport (
     LOG_SOFTMAX_JVP, LOG_SOFTMAX_VJP, SOFTMAX_VJP, Gradient, add_products, half_range, largest_beside_floor, least_shared, step,
     where_below_floor, with_unit,
 )
-from fastsoftmax.kernels.gradients.tiny_gradients cimport one_where_tiny
+from fastsoftmax.kernels.gradients.careful_gradients cimport one_where_tiny
 from fastsoftmax.kernels.rows.row_blocks cimport RESIDENT_BYTES
 from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
 from fastsoftmax.kernels.sizes cimport smaller

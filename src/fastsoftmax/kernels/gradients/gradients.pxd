@@ -28,7 +28,7 @@ from fastsoftmax.kernels.arithmetic.vector_math cimport (
     accumulate_widely, exponential, exponential_term, first_lane, lanes, lowest, magic_of, real, scale_of, shift_limit,
     total_widely,
 )
-from fastsoftmax.kernels.gradients.tiny_gradients cimport is_tiny_sum, tiny_softmax_gradient
+from fastsoftmax.kernels.gradients.careful_gradients cimport careful_softmax_gradient, huge_scale, is_tiny_sum, tiny_scale
 from fastsoftmax.kernels.rows.row_blocks cimport fill_row, find_maximum, find_nan, is_finite
 from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals, next_piece
 
@@ -86,6 +86,8 @@ cdef inline double scaled(double x, double exponent) noexcept nogil:
     """x * 2^exponent for a whole exponent, rounded once, or infinite."""
     if exponent <= 0.0:
         return x * power_of_two(exponent)
+    if x == 0.0:  # no number of steps would take it out of the range
+        return x
     while exponent > 1022.0:
         x /= power_of_two(-1022.0)
         exponent -= 1022.0
@@ -549,7 +551,13 @@ cdef inline int gradient_row(
             huge = True
         if gradient == SOFTMAX_VJP:
             sum = <real>wide
-            if is_tiny_sum(sum) and out_of_line(tiny_softmax_gradient[real], g, values, out, n):
+            if is_tiny_sum(sum) and out_of_line(
+                careful_softmax_gradient[real], g, values, out, n, tiny_scale(<real>0), 1.0
+            ):
+                return 0
+            if not -half_range(<real>0) < sum < half_range(<real>0) and out_of_line(
+                careful_softmax_gradient[real], g, values, out, n, 1.0, huge_scale(<real>0)
+            ):
                 return 0
         elif gradient == LOG_SOFTMAX_VJP:
             large = is_beside_floor(<real>0, wide, row) or huge and is_finite(wide)

@@ -1,10 +1,12 @@
-"""softmax's vector-Jacobian product y * (g - sum(y * g)) where the products in the sum are below the smallest normal number.
+"""softmax's vector-Jacobian product y * (g - sum(y * g)) where the products in the sum are at an end of the range.
 
-(a) Rounding each of them there would lose up to half of the smallest subnormal an element, and the sum as many of those as
-    a row has elements. So a row whose sum is tiny is computed once more, carefully; the plain sum decides, which is a function
-    of the row alone. A sum of exactly 0 does not: gradients of nothing are common, and have to stay fast.
-(b) Carefully means in float64, with every product and sum a pair; for float64 y is scaled up, so that no part of a pair is
-    lost, and the result is scaled down in the end.
+(a) Below the smallest normal number, rounding each of them would lose up to half of the smallest subnormal an element, and the
+    sum as many of those as a row has elements. So a row whose sum is tiny is computed once more, carefully; the plain sum
+    decides, which is a function of the row alone. A sum of exactly 0 does not: gradients of nothing are common, and have to
+    stay fast. At the other end a sum, or a part of it, may be infinite though all results are finite: that row too.
+(b) Carefully means in float64, with every product and sum a pair; for float64 one of y and g is scaled, y up so that no part
+    of a pair is lost, or g down for room, and the result is scaled back in the end. What a small g loses is nothing beside
+    such a sum.
 """
 
 from fastsoftmax.kernels.arithmetic.simd cimport (
@@ -46,16 +48,27 @@ cdef inline void widened_block(stored[real] x, Py_ssize_t n, double* values) noe
         values[i] = 0.0
 
 
-cdef inline int tiny_softmax_gradient(
-    stored[real] g, stored[real] y, stored[real] out, Py_ssize_t n
+cdef inline double tiny_scale(real unused) noexcept nogil:
+    """2^900: what y is scaled by beside a tiny sum."""
+    return 1.0 if real is float else 1.0 / power_of_two(-900.0)
+
+
+cdef inline double huge_scale(real unused) noexcept nogil:
+    """2^-100: what g is scaled by beside a huge sum."""
+    return 1.0 if real is float else power_of_two(-100.0)
+
+
+cdef inline int careful_softmax_gradient(
+    stored[real] g, stored[real] y, stored[real] out, Py_ssize_t n, double y_scale, double g_scale
 ) except -1 nogil:
-    """One row, in place of any of them if wanted; 0 if a y is too large to be scaled, and nothing is written."""
+    """One row, in place of any of them if wanted; 0 if the scaled sum is not finite, and nothing is written."""
     cdef real buffer[BLOCK]
     cdef real* results
     cdef double gs[BLOCK]
     cdef double ys[BLOCK]
-    cdef double down = 1.0 if real is float else power_of_two(-900.0)
-    cdef double up = 1.0 / down
+    cdef vec[double] up_y = broadcast(y_scale)
+    cdef vec[double] up_g = broadcast(g_scale)
+    cdef vec[double] down = broadcast(1.0 / (y_scale * g_scale))
     cdef double sum_high = 0.0
     cdef double sum_low = 0.0
     cdef double block_high, block_low
@@ -69,7 +82,7 @@ cdef inline int tiny_softmax_gradient(
         widened_block(y + start, length, <double*>ys)
         high = low = zero
         for i in range(0, length, 8):
-            exact_product(load(<const double*>ys + i) * broadcast(up), load(<const double*>gs + i), &product, &lost)
+            exact_product(load(<const double*>ys + i) * up_y, load(<const double*>gs + i) * up_g, &product, &lost)
             add_pair(&high, &low, product, lost)
         total_widely(<double>0, high, low, &block_high, &block_low)
         add_scaled(&sum_high, &sum_low, 1.0, block_high, block_low, 1.0)
@@ -85,11 +98,11 @@ cdef inline int tiny_softmax_gradient(
         widened_block(y + start, length, <double*>ys)
         for i in range(0, length, 8):
             part = load(<const double*>ys + i)
-            exact_product(part * broadcast(up), load(<const double*>gs + i), &product, &lost)
+            exact_product(part * up_y, load(<const double*>gs + i) * up_g, &product, &lost)
             exact_product(part, broadcast(-sum_high), &high, &low)
             rest = low - part * broadcast(sum_low)
             add_pair(&product, &lost, high, rest)
-            store(<double*>ys + i, (product + lost) * broadcast(down))
+            store(<double*>ys + i, (product + lost) * down)
         results = room_for(out + start, <real*>buffer)
         for i in range(length):
             results[i] = <real>ys[i]

@@ -1,0 +1,65 @@
+"""Products with Jacobians whose sums, or factors, are at the end of the range or beyond it."""
+
+import numpy as np
+import pytest
+
+DTYPES = (np.float32, np.float64)
+LIMIT = {np.float32: 3, np.float64: 5}
+
+
+def _vectors(dtype):
+    """Vectors g and probabilities y, whose results are within the range though parts are not."""
+    m = np.finfo(dtype).max
+    fifths = np.full(5, 0.2, dtype)
+    yield np.full(5, m, dtype), fifths
+    yield np.array([m, m, m, -m, -m], dtype), fifths
+    yield np.array([m, -m, m, -m, m], dtype), fifths
+    yield np.array([-m, 1, m, 0, m / 2], dtype), np.array([0, 0.25, 0.5, 0.25, 0], dtype)
+    yield np.array([m, m, m], dtype), np.array([0.6, 0.3, 0.1], dtype)
+    yield np.full(3_000, -m, dtype), np.full(3_000, 1 / 3_000, dtype)
+
+
+def _check(found, g, y):
+    wide_g, wide_y = g.astype(np.longdouble), y.astype(np.longdouble)
+    exact = wide_y * (wide_g - (wide_g * wide_y).sum())
+    scale = abs(wide_y) * (abs(wide_g) + abs(wide_g * wide_y).sum())
+    unit = np.longdouble(np.finfo(g.dtype).eps)
+    assert np.isfinite(found).all()
+    assert (abs(found - exact) <= LIMIT[g.dtype.type] * unit * scale).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_vjp_of_the_largest_numbers(fs, dtype):
+    for g, y in _vectors(dtype):
+        with np.errstate(all="raise"):
+            found = fs.softmax_vjp(g, y)
+        _check(found, g, y)
+        rows = fs.softmax_vjp(np.stack([np.ones_like(g), g, g]), np.stack([y, y, y]), -1)
+        columns = fs.softmax_vjp(np.stack([g] * 20, 1), np.stack([y] * 20, 1), 0)
+        in_place = g.copy()
+        fs.softmax_vjp(in_place, y, out=in_place)
+        for other in (rows[1], rows[2], columns[:, 0], columns[:, 19], in_place):
+            assert other.tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_gradient_of_the_largest_numbers_is_nan_where_y_is_0(fs, dtype):
+    m = np.finfo(dtype).max
+    y = fs.softmax(np.array([-2_000, 0, 0, 0, 0, 0], dtype))
+    found = fs.softmax_vjp(np.full(6, m, dtype), y)
+    assert found[0] == 0
+    assert not np.isnan(found).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("lse", [-1e10, -1e20, -1e30, -3e38])
+@pytest.mark.parametrize("n", [1, 2, 40])
+def test_a_product_of_nothing_ends(fs, dtype, lse, n):
+    """With a level that is far below, the power of two of the sum, which is 0, is without end."""
+    zeros = np.zeros(n, dtype)
+    with np.errstate(all="ignore"):
+        for weights in (None, np.ones(n, dtype)):
+            tangent = fs.logsumexp_jvp(zeros, zeros, dtype(lse), b=weights)
+            assert tangent == 0 or np.isnan(tangent)
+            balanced = np.where(np.arange(n) % 2, 1, -1).astype(dtype)
+            fs.logsumexp_jvp(balanced, zeros, dtype(lse), b=weights)
