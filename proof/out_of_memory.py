@@ -25,7 +25,7 @@ def main():
     begin, total, failed = time.monotonic(), Counter(), False
     for target in options.target:
         for all_objects in (False, True):
-            amount = "some" if options.quick or all_objects else "whole"
+            amount = "some" if options.quick else "whole"
             counts, failure = allocation_sweep.run(target, amount, all_objects)
             what = "objects too" if all_objects else "memory"
             found = ", ".join(f"{count:,} {text}" for text, count in sorted(counts.items()))

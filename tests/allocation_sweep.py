@@ -9,8 +9,8 @@
     counts. Objects that the interpreter keeps for later are a matter for `proof.leaks`.
 (c) What fails is memory that the kernels ask for and memory that NumPy asks for: scratch and the
     data of arrays. With "objects" every object of the interpreter can fail. Then interpreter and
-    NumPy have faults of their own: a leaked cell, which is not looked for, and an error without an
-    exception, which is counted.
+    NumPy have faults of their own: a leaked cell, which is not looked for, an error without an
+    exception, which is counted, and a lock of the executor that stays locked, so no call is shared.
 """
 
 import ctypes
@@ -253,7 +253,8 @@ def sweep(fs, amount, all_objects):
     """All cases of an amount: some, or the whole."""
     whole = amount == "whole"
     allocations = Sweep(fs, whole, all_objects)
-    for turn, (shape, axis, dtype, workers) in enumerate(SMALL + LARGE * whole):
+    shared = LARGE * (whole and not all_objects)
+    for turn, (shape, axis, dtype, workers) in enumerate(SMALL + shared):
         for place, operation in enumerate(OPERATIONS):
             ways = ["plain", "strided", "hard", *(["in place"] if operation.over else [])]
             if workers > 1:
