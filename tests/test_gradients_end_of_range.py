@@ -63,3 +63,12 @@ def test_a_product_of_nothing_ends(fs, dtype, lse, n):
             assert tangent == 0 or np.isnan(tangent)
             balanced = np.where(np.arange(n) % 2, 1, -1).astype(dtype)
             fs.logsumexp_jvp(balanced, zeros, dtype(lse), b=weights)
+
+
+def test_a_nan_of_what_is_no_probability_is_canonical_and_told_of(fs):
+    m = np.finfo(np.float64).max
+    with pytest.warns(RuntimeWarning, match="invalid value"):
+        found = fs.softmax_vjp(np.array([m, -m, m]), np.array([m, m / 2, 1]))
+    nans = np.isnan(found)
+    assert nans.any()
+    assert not np.signbit(found[nans]).any()

@@ -6,17 +6,21 @@
     stay fast. At the other end a sum, or a part of it, may be infinite though all results are finite: that row too.
 (b) Carefully means in float64, with every product and sum a pair; for float64 one of y and g is scaled, y up so that no part
     of a pair is lost, or g down for room, and the result is scaled back in the end. What a small g loses is nothing beside
-    such a sum.
+    such a sum. There is no room for what is far from a probability: such a row is not for here.
 """
 
 from fastsoftmax.kernels.arithmetic.simd cimport (
-    as_computed, broadcast, load, maximum, put, room_for, select_less, store, stored, vec,
+    as_computed, broadcast, load, maximum, put, reduce_max, room_for, select_less, store, stored, vec,
 )
 from fastsoftmax.kernels.arithmetic.subnormals cimport exact_product
 from fastsoftmax.kernels.arithmetic.sums cimport BLOCK, add_scaled, power_of_two
 from fastsoftmax.kernels.arithmetic.vector_math cimport add_pair, real, total_widely
 from fastsoftmax.kernels.rows.row_blocks cimport is_finite
 from fastsoftmax.kernels.signals cimport SIGNAL_PERIOD, hear_signals
+
+
+cdef enum:
+    LARGEST_Y = 1048576  # times a scaled sum, which is up to 2^984 or so, it is within the range
 
 
 cdef inline real least_plain_sum(real unused) noexcept nogil:
@@ -61,7 +65,7 @@ cdef inline double huge_scale(real unused) noexcept nogil:
 cdef inline int careful_softmax_gradient(
     stored[real] g, stored[real] y, stored[real] out, Py_ssize_t n, double y_scale, double g_scale
 ) except -1 nogil:
-    """One row, in place of any of them if wanted; 0 if the scaled sum is not finite, and nothing is written."""
+    """One row, in place of any of them if wanted; 0 if there is no room for it, and nothing is written."""
     cdef real buffer[BLOCK]
     cdef real* results
     cdef double gs[BLOCK]
@@ -74,6 +78,7 @@ cdef inline int careful_softmax_gradient(
     cdef double block_high, block_low
     cdef vec[double] high, low, product, lost, part, rest
     cdef vec[double] zero = broadcast(0.0)
+    cdef vec[double] largest = zero
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t length, i
     while start < n:
@@ -82,6 +87,8 @@ cdef inline int careful_softmax_gradient(
         widened_block(y + start, length, <double*>ys)
         high = low = zero
         for i in range(0, length, 8):
+            part = load(<const double*>ys + i)
+            largest = maximum(maximum(part, zero - part), largest)
             exact_product(load(<const double*>ys + i) * up_y, load(<const double*>gs + i) * up_g, &product, &lost)
             add_pair(&high, &low, product, lost)
         total_widely(<double>0, high, low, &block_high, &block_low)
@@ -89,7 +96,7 @@ cdef inline int careful_softmax_gradient(
         start += length
         if start % SIGNAL_PERIOD == 0:
             hear_signals()
-    if not is_finite(sum_high):
+    if not is_finite(sum_high) or (g_scale != 1.0 and reduce_max(largest) > LARGEST_Y):
         return 0
     start = 0
     while start < n:
