@@ -1,6 +1,7 @@
 """Calls from many threads at once, and calls that are interrupted."""
 
 import concurrent.futures
+import gc
 import signal
 import threading
 import time
@@ -34,7 +35,11 @@ class Interrupted(BaseException):
 
 @pytest.fixture
 def alarm():
-    """Raise Interrupted in this thread after some seconds; gives the moment it was due."""
+    """Raise Interrupted in this thread after some seconds; gives the moment it was due.
+
+    Python drops what a handler raises within a callback of the garbage collector, and Hypothesis
+    has one: nothing is collected meanwhile.
+    """
     if not hasattr(signal, "setitimer"):
         pytest.skip("needs setitimer")
 
@@ -46,9 +51,11 @@ def alarm():
         return time.monotonic() + seconds
 
     before = signal.signal(signal.SIGALRM, handler)
+    gc.disable()
     yield after
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+    gc.enable()
 
 
 @pytest.mark.parametrize("axis", [0, 1])
