@@ -119,7 +119,7 @@ cdef inline int reduce_vector_carefully(
 ) except -1 nogil:
     """What `reduce_vector` leaves."""
     cdef real panel[SHORT_COLUMN * LANES]
-    cdef real scratch[2 * PANELS * (SHORT_COLUMN + 1) * LANES]
+    cdef double scratch[(PANELS + 1) * (SHORT_COLUMN + 1) * 8]  # what `scratch_of_columns` says of one vector
     cdef Py_ssize_t i
     if common_storage(x, x, y) == AS_COMPUTED:
         return reduce_columns(operation, <const real*>x.at, <real*>y.at, n, columns, stride, <char*>scratch, made_nan)
