@@ -118,7 +118,7 @@ class Judge:
 
 def task(mutation, begin, environment, end):
     """A mutation with what the runner has to know of it."""
-    return runner.Task(mutation, begin, environment, end, order.likely(Path(mutation.path).name))
+    return runner.Task(mutation, begin, environment, end, order.likely(mutation.path))
 
 
 def in_file(tree, mutation):

@@ -8,9 +8,10 @@ FORWARD = (
     "test_workers test_threads_and_interrupts"
 )
 BACKWARD = (
-    "test_gradients_special_values test_gradients_accuracy test_gradients_same_bits "
-    "test_gradients_arguments test_gradients_calculus test_gradients_properties "
-    "test_memory_safety test_cache test_workers test_gradients_threads_and_interrupts"
+    "test_gradients_special_values test_gradients_end_of_range test_gradients_beside_floor "
+    "test_gradients_accuracy test_gradients_same_bits test_gradients_arguments "
+    "test_gradients_calculus test_gradients_properties test_memory_safety test_cache test_workers "
+    "test_gradients_threads_and_interrupts"
 )
 LOSSES = (
     "test_cross_entropy_special_values test_cross_entropy_accuracy test_cross_entropy_same_bits "
@@ -21,10 +22,6 @@ LOSSES = (
 STATES = (
     "test_state test_state_same_bits test_state_accuracy test_state_machine test_memory_safety "
     "test_interrupts"
-)
-BACKWARD_FILES = (
-    "gradients gradient_columns gradient_groups gradient_overlap gradient_strips short_gradients "
-    "squares"
 )
 
 ORDER = {
@@ -53,6 +50,7 @@ ORDER = {
     "_normalize_gradient.py": "test_gradients_masked test_gradients_arguments "
     "test_gradients_special_values test_workers",
     "_numpy_path.py": "test_numpy_path test_weights test_where test_warnings",
+    "_packed_row.py": "test_packed_row test_workers",
     "_packing.py": "test_same_bits test_out test_halves test_dtypes test_gradients_same_bits "
     "test_cross_entropy_same_bits test_workers test_memory_use test_threads_and_interrupts",
     "_pieces.py": STATES,
@@ -76,17 +74,16 @@ ORDER = {
     "test_gradients_calculus",
     "_where.py": "test_where test_containers test_gradients_masked",
     "_workers.py": "test_workers test_signatures",
-    "cross_entropy.pxd": LOSSES,
-    "cross_entropy_columns.pxd": LOSSES,
-    "short_cross_entropy.pxd": LOSSES,
+    "kernels/cross_entropy": LOSSES,
+    "kernels/gradients": BACKWARD,
     "states.pxd": STATES,
     "shared_cross_entropy.pxd": "test_shared_cross_entropy test_workers",
     "shared_gradient.pxd": "test_shared_gradient test_workers",
     "shared_logsumexp.pxd": "test_shared_logsumexp test_workers",
-    "shared_row.pxd": "test_shared_row test_workers",
+    "shared_row.pxd": "test_shared_row test_packed_row test_workers",
+    "shared_row.pxi": "test_shared_row test_packed_row test_workers",
     "halves.pxd": "test_halves test_gradients_same_bits test_cross_entropy_same_bits test_dtypes",
     "elementary.pxd": "test_weights test_numpy_path",
-    **{f"{name}.pxd": BACKWARD for name in BACKWARD_FILES.split()},
     ".pxi": "test_special_values test_same_bits test_axes test_gradients_arguments "
     "test_gradients_same_bits test_cross_entropy_arguments test_cross_entropy_same_bits test_state "
     "test_halves test_warnings test_out test_containers test_memory_safety test_workers "
@@ -94,9 +91,11 @@ ORDER = {
 }
 
 
-def likely(name):
-    """The tests to run first for a fault in the file of this name."""
-    chosen = ORDER.get(name) or ORDER.get(Path(name).suffix, FORWARD)
+def likely(path):
+    """The tests to run first for a fault in this file: by name, folder, or kind of file."""
+    path = Path(path)
+    keys = path.name, "/".join(path.parts[-3:-1]), path.suffix
+    chosen = next((ORDER[key] for key in keys if key in ORDER), FORWARD)
     return tuple(f"tests/{test}.py" for test in chosen.split())
 
 
