@@ -72,3 +72,23 @@ def test_a_nan_of_what_is_no_probability_is_canonical_and_told_of(fs):
     nans = np.isnan(found)
     assert nans.any()
     assert not np.signbit(found[nans]).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_sum_at_the_limit_of_the_careful_way_goes_one_way_everywhere(fs, dtype):
+    """The ways differ by a rounding in most rows: all kernels have to draw the same line."""
+    limit = np.ldexp(np.longdouble(1), -100 if dtype == np.float32 else -960)
+    rng = np.random.default_rng(20261129)
+    found = 0
+    while found < 20:
+        y = rng.uniform(0.1, 0.5, 6).astype(dtype)
+        g = (rng.uniform(-1, 1, 6) * limit).astype(dtype)
+        g[-1] = (limit - (y[:-1].astype(np.longdouble) * g[:-1]).sum()) / y[-1]
+        if (y.astype(np.longdouble) * g).sum().astype(dtype) != limit:
+            continue
+        found += 1
+        alone = fs.softmax_vjp(g, y)
+        rows = fs.softmax_vjp(np.stack([g] * 20), np.stack([y] * 20), -1)
+        columns = fs.softmax_vjp(np.stack([g] * 20, 1), np.stack([y] * 20, 1), 0)
+        for other in (*rows, *columns.T):
+            assert other.tobytes() == alone.tobytes()
