@@ -201,10 +201,11 @@ def test_public_calls_share_a_single_slice(fs, name, dtype, rng, workers, monkey
     every_other = np.repeat(x, 2)[::2]
     for array in (x, every_other, x.reshape(100, -1).T, x.astype(x.dtype.newbyteorder())):
         assert_same_bits(function(array, workers=3), function(array, workers=1))
-    assert calls == [3] * 4
+    count = 2 if name == "logsumexp" else 4  # it packs by pieces: see test_packed_row.py
+    assert calls == [3] * count
     wide = x.reshape(-1, 1, 1, 100)
     assert_same_bits(function(wide, axis=(0, 3), workers=3), function(wide, axis=(0, 3), workers=1))
-    assert calls == [3] * 5
+    assert calls == [3] * (count + 1)
     if name != "logsumexp":
         expected = function(x, workers=1)
         assert function(x, out=x, workers=3) is x

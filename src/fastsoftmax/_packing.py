@@ -5,9 +5,9 @@
 (b) Anything else (strided, broadcast, byte-swapped, misaligned, of another dtype, reduced axes
     apart) is copied by NumPy, box by box, into a scratch block that stays in cache, and results are
     copied out of one. Kernels of float32 that take float16 and bfloat16 get blocks of those.
-(c) Full-size temporaries exist in two cases only: a slice longer than a box is packed whole,
-    because its maximum and its sum are needed before its first result; and an input that a caller's
-    `out` partly overlaps is copied first.
+(c) Full-size temporaries exist in two cases only: a slice longer than a box, whose maximum and sum
+    are needed before its first result, is packed whole unless _packed_row.py knows better; and an
+    input that a caller's `out` partly overlaps is copied first.
 (d) `out` may be an input itself: every kernel may write a result over any of its inputs, and a box
     is read before it is written.
 (e) Ctrl-C is heard between boxes, and between pieces of a copy that is larger than any box.
@@ -224,7 +224,7 @@ def run(
             ]
             if workers == 1 or x.size * dtype.itemsize <= ALONE:
                 return kernel(*blocks)
-            return _call(kernel, blocks, whole, workers)
+            return call_kernel(kernel, blocks, whole, workers)
     if x.size * dtype.itemsize <= ALONE:
         workers = 1
     with np.errstate(all="ignore"):
@@ -233,7 +233,7 @@ def run(
         )
 
 
-def _call(
+def call_kernel(
     kernel: Kernel, blocks: Sequence[Array], shape: tuple[int, int, int], workers: int
 ) -> bool:
     """Call the kernel on blocks of this shape, shared out among the workers."""
@@ -328,6 +328,16 @@ def _run_box(
     workers: int,
 ) -> bool:
     """Call the kernel on one box, whose block has this shape."""
+    if shape[::2] == (1, 1) and shape[1] > BOX and not consumed:
+        from . import _packed_row
+
+        fit = through is None and all(
+            fits(array, taken_as(array.dtype, kernel, dtype)) for array in arrays
+        )
+        if not fit and _packed_row.takes(kernel, arrays):
+            if shape[1] * dtype.itemsize <= 2 * ALONE:
+                workers = 1
+            return _packed_row.call(kernel, arrays[0], arrays[1], dtype, through, workers)
     blocks: list[Array] = []
     results: list[tuple[Array, Array]] = []
     spare: list[Array] = []
@@ -350,7 +360,7 @@ def _run_box(
         copy(block.reshape(array.shape), array, through if role in "iI" else None)
         if role == "i":
             spare.append(block)
-    invalid = _call(kernel, blocks, shape, workers)
+    invalid = call_kernel(kernel, blocks, shape, workers)
     for array, block in results:
         copy(array, block.reshape(array.shape))
     return invalid

@@ -34,7 +34,7 @@ def call(kernel: Kernel, x: Array, out: Array, workers: int) -> bool:
     if begun is None:
         return kernel(x, out)
     row, sums = begun
-    count = len(sums)
+    count, single = len(sums), x.itemsize == 4
 
     def add(first: int, stop: int) -> None:
         kernels.sum_row_blocks(row, sums, x, out, first, stop)
@@ -43,9 +43,9 @@ def call(kernel: Kernel, x: Array, out: Array, workers: int) -> bool:
         return kernels.apply_row(row, sums, x, out, first, stop)
 
     share_blocks(add, count, x.size, workers)
-    if kernels.row_needs_shift(row, sums, x):
+    if kernels.row_needs_shift(row, sums, single):
         share_blocks(add, count, x.size, workers)
-    if not kernels.row_is_ordinary(row, sums, x):
+    if not kernels.row_is_ordinary(row, sums, single):
         return kernel(x, out)
     if kernel is kernels.logsumexp:
         kernels.logsumexp_of_row(row, out)
