@@ -14,7 +14,7 @@ from . import equivalent, kernel_source, kernel_tree, order, python_source, runn
 ROOT = Path(__file__).parents[2]
 PACKAGE = "src/fastsoftmax"
 # Of processor time, for the likely tests of a mutation, and for all of them.
-FIRST_SECONDS, SECONDS = 12, 120
+FIRST_SECONDS, SECONDS = 20, 60
 
 
 def copy_of_tree(directory, target):

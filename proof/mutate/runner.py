@@ -3,7 +3,9 @@
 (a) Collecting thirty thousand cases takes longer than most mutations live. A process does it once
     and never imports the package; for each mutation it forks, and the fork imports it and tests.
 (b) A fork runs the likely tests for a while and then all of them, until one fails or the time is
-    over. Time is that of the processor: the machine may have other things to do.
+    over. Time is that of the processor: the machine may have other things to do. Some tests have
+    hundreds of cases: each test has a turn with one of its cases, drawn at random, before any of
+    them has another turn.
 (c) A test that takes a minute of the processor is one that notices, and so is one that waits.
 (d) A test that fails without any mutation notices nothing: a fork finds those first, among all that
     others have time for, and they are left out.
@@ -11,6 +13,7 @@
 
 import importlib
 import os
+import random
 import resource
 import signal
 import sys
@@ -59,9 +62,10 @@ class _Forks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         assert "fastsoftmax" not in sys.modules, "a test imports the package when it is collected"
-        killer, blind = self._forked(lambda: self._without_mutation(session.items))
+        killer, blind = self._forked(lambda: self._without_mutation(_by_turns(session.items)))
         assert killer is None, f"without a mutation there is {killer}"
         items = [item for item in session.items if item.nodeid not in blind.split("\n")]
+        items = _by_turns(items)
         self.left_out(len(session.items) - len(items), blind)
         for task in self.tasks:
             task.begin()
@@ -124,6 +128,20 @@ class _Forks:
     def pytest_runtest_logreport(self, report):
         if report.failed:
             self.failed.append(report.nodeid)
+
+
+def _by_turns(items):
+    """The tests, one case of each at a time."""
+    cases = list(items)
+    random.Random(0).shuffle(cases)
+    turns = {}
+    numbered = []
+    for item in cases:
+        test = item.nodeid.partition("[")[0]
+        turns[test] = turns.get(test, 0) + 1
+        numbered.append((turns[test], item))
+    numbered.sort(key=lambda each: each[0])
+    return [item for _, item in numbered]
 
 
 def _seconds_used(pid):
