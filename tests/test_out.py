@@ -67,6 +67,26 @@ def test_out_is_a_pair_with_return_sign(fs, rng):
     assert_same_bits(sign, expected[1])
 
 
+def test_a_pair_that_shares_memory_is_refused(fs, rng):
+    x = rng.standard_normal((6, 5))
+    memory = np.zeros(12)
+    for pair in (
+        (memory[:6], memory[:6]),
+        (memory[:6], memory[5:11]),
+        (memory[::2], memory[6::-1][:6]),
+    ):
+        with pytest.raises(ValueError, match=r"out\[0\] and out\[1\] share memory"):
+            fs.logsumexp(x, axis=1, return_sign=True, out=pair)
+    assert not memory.any()
+    pair = memory[::2], memory[1::2]
+    for found, expected in zip(
+        fs.logsumexp(x, axis=1, return_sign=True, out=pair),
+        fs.logsumexp(x, axis=1, return_sign=True),
+        strict=True,
+    ):
+        assert found.tobytes() == expected.tobytes()
+
+
 def test_a_pair_goes_with_return_sign_and_a_single_array_without(fs):
     x = np.zeros((3, 4))
     log, sign = np.full(3, 7.0), np.full(3, 7.0)

@@ -217,7 +217,10 @@ def settle_outs(out: Any, shape: tuple[int, ...], dtypes: Sequence[DType]) -> li
         return [settle_out(out, shape, dtypes[0])]
     if not isinstance(out, (tuple, list)) or len(out) != len(dtypes):
         raise TypeError("with return_sign=True, out must be a pair of arrays")
-    return [
+    arrays = [
         settle_out(each, shape, dtype, f"out[{i}]")
         for i, (each, dtype) in enumerate(zip(out, dtypes, strict=True))
     ]
+    if np.shares_memory(arrays[0], arrays[1]):
+        raise ValueError("out[0] and out[1] share memory: the one would overwrite the other")
+    return arrays

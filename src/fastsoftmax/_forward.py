@@ -294,7 +294,7 @@ def logsumexp(
         anything, nan included. A slice in which no element takes part gives -inf, with sign 0.
     out : ndarray or pair of ndarrays, optional
         Where to put the result: an array of its shape and a dtype reachable by same-kind casting;
-        with `return_sign` a pair of them.
+        with `return_sign` a pair of them, apart from each other.
     dtype : dtype, optional
         A floating-point or complex dtype to compute in and to return.
     workers : int, optional

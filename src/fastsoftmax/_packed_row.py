@@ -56,9 +56,7 @@ def call(
     return made_nan
 
 
-def _in_place(
-    kernel: Kernel, x: Array, block: Array, through: DType | None, workers: int
-) -> bool:
+def _in_place(kernel: Kernel, x: Array, block: Array, through: DType | None, workers: int) -> bool:
     """Call the kernel on a copy of the slice, which its results overwrite."""
     copy(block, x, through)
     block = block.reshape(1, -1, 1)
