@@ -198,6 +198,28 @@ def one_strided_row():
 
 @path
 @repeated
+def one_strided_row_into_strided_memory():
+    x, out = np.zeros(2 * REAL, np.float32)[::2], np.zeros(2 * REAL, np.float32)[::2]
+    return functools.partial(fs.softmax, x, out=out)
+
+
+@path
+@repeated
+def one_strided_row_reduced():
+    x = np.zeros(2 * REAL, np.float32)[::2]
+    return functools.partial(fs.logsumexp, x)
+
+
+@path
+@repeated
+def one_strided_row_with_a_nan_reduced():
+    x = np.zeros(2 * REAL, np.float32)[::2]
+    x[REAL // 2] = np.nan
+    return functools.partial(fs.logsumexp, x)
+
+
+@path
+@repeated
 def one_row_with_where():
     x, where = np.zeros(REAL, np.float32), np.ones(REAL, bool)
     where[::3] = False
