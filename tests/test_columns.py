@@ -130,3 +130,17 @@ def test_results_of_very_long_columns_below_the_smallest_normal_number(fs):
     smallest = np.finfo(np.float32).smallest_subnormal
     assert (abs(result[:200, 0] - exact) <= smallest).all()
     assert_same_bits(result[:, 0], fs.softmax(x[:, 0].copy()))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_unusual_columns_in_place(fs, same_shape_name, dtype, rng):
+    """Whoever writes over the logits decides before on what is below the smallest normal number."""
+    function = getattr(fs, same_shape_name)
+    spread = 40 if dtype == np.float32 else 300
+    for n in (3, 40, 1_500):
+        x = (spread * rng.standard_normal((n, 40))).astype(dtype)
+        x[0, ::16] = np.inf
+        with np.errstate(invalid="ignore"):
+            expected = function(x, axis=0)
+            function(x, axis=0, out=x)
+        assert_same_bits(x, expected)

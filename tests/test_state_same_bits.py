@@ -128,11 +128,17 @@ def test_every_dtype(fs, dtype, rng):
         state.update(piece)
     expected = fs.log_softmax(x, axis=1, dtype=np.float32)
     assert_same_bits(joined(state, "log_softmax", pieces, 1), expected)
+
+
+def test_pieces_are_rounded_to_the_dtype_asked_for(fs, dtype, rng):
+    x = 3 * rng.standard_normal((2, 3_000))
     state = fs.SoftmaxState(1, dtype=dtype)
+    pieces = cut(x, 1, (2 * BLOCK,))
     for piece in pieces:
-        state.update(piece.astype(np.float64))
-    pieces = [piece.astype(np.float64) for piece in pieces]
-    assert_same_bits(joined(state, "softmax", pieces, 1), fs.softmax(x, axis=1))
+        state.update(piece)
+    rounded = x.astype(dtype)
+    for name in FUNCTIONS:
+        assert_same_bits(joined(state, name, pieces, 1), getattr(fs, name)(rounded, axis=1))
 
 
 def test_a_large_piece_that_has_to_be_packed(fs, rng):
