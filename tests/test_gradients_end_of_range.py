@@ -1,5 +1,6 @@
 """Products with Jacobians whose sums, or factors, are at the end of the range or beyond it."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -92,3 +93,17 @@ def test_a_sum_at_the_limit_of_the_careful_way_goes_one_way_everywhere(fs, dtype
         columns = fs.softmax_vjp(np.stack([g] * 20, 1), np.stack([y] * 20, 1), 0)
         for other in (*rows, *columns.T):
             assert other.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("n", [1, 2, 40])
+def test_a_huge_exponential_meets_a_tiny_tangent(fs, n, rng):
+    """Products of float64 up to the end of the range, of an exponential that is far beyond it."""
+    for distance in (*rng.uniform(990, 1_015, 60), *rng.uniform(700, 1_400, 20)):
+        exponent = mpmath.mpf(rng.uniform(990, 1_023.5))
+        t = float(mpmath.mpf(2) ** exponent * mpmath.exp(-distance) / n)
+        exact = n * t * mpmath.exp(distance)
+        tangents, far = np.full(n, t), np.full(n, distance)
+        assert abs(fs.logsumexp_jvp(tangents, far, 0.0) / exact - 1) < 1e-15
+        tangents, far = np.append(tangents, 0), np.append(far, 0.0)
+        assert abs(fs.log_softmax_jvp(tangents, far)[n] / -exact - 1) < 1e-15
+        assert abs(fs.logsumexp_vjp(t, far, 0.0)[0] / (exact / n) - 1) < 1e-15

@@ -230,6 +230,16 @@ def test_merging(fs):
     assert state.count == 6
 
 
+def test_merging_what_nothing_was_added_to(fs):
+    x = np.float32([[0, 1], [2, 4]])
+    state = fs.SoftmaxState(0).update(x)
+    before = state.logsumexp()
+    for options in ({}, {"shape": (2,)}, {"shape": (3,)}, {"dtype": np.float64}):
+        assert state.merge(fs.SoftmaxState(0, **options)) is state
+        assert (state.count, state.dtype, state.shape) == (2, np.float32, (2,))
+    assert_same_bits(state.logsumexp(), before)
+
+
 # The object
 
 

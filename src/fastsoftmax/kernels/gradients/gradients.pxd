@@ -82,8 +82,8 @@ cdef inline Exponentials exponentials_of(real largest, real lse) noexcept nogil:
     return exponentials_about(largest, lse)
 
 
-cdef inline double scaled(double x, double exponent) noexcept nogil:
-    """x * 2^exponent for a whole exponent, rounded once, or infinite."""
+cdef inline double scaled_below(double end, double x, double exponent) noexcept nogil:
+    """x * 2^exponent for a whole exponent, rounded once, or infinite; from the end on not all of the exponent is taken."""
     if exponent <= 0.0:
         return x * power_of_two(exponent)
     if x == 0.0:  # no number of steps would take it out of the range
@@ -91,15 +91,24 @@ cdef inline double scaled(double x, double exponent) noexcept nogil:
     while exponent > 1022.0:
         x /= power_of_two(-1022.0)
         exponent -= 1022.0
-        if not -1.0e300 < x < 1.0e300:
+        if not -end < x < end:
             exponent = 0.0
     return x / power_of_two(-exponent)
 
 
+cdef inline double scaled(double x, double exponent) noexcept nogil:
+    """x * 2^exponent for a whole exponent, rounded once, or infinite."""
+    return scaled_below(INFINITY, x, exponent)
+
+
 cdef inline void remove_bias(Exponentials* row) noexcept nogil:
-    """Let `unit` make the whole exponential of a term."""
-    row.unit_high = scaled(row.unit_high, row.exponent)
-    row.unit_low = scaled(row.unit_low, row.exponent)
+    """Let `unit` make the whole exponential of a term.
+
+    If that is beyond the range, it stays a finite number as long as it can: the largest exponentials are infinite all the same,
+    and smaller ones, beside a factor of 0, make no nan.
+    """
+    row.unit_high = scaled_below(1.0e300, row.unit_high, row.exponent)
+    row.unit_low = scaled_below(1.0e300, row.unit_low, row.exponent)
     row.exponent = 0.0
 
 
