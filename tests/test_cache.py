@@ -31,6 +31,22 @@ def test_it_changes_no_bit(fs, set_cache, rng, kind, shape):
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [5_000, 5_001, 5_015])
+def test_it_changes_no_bit_of_small_results_alone_in_a_row(fs, set_cache, rng, kind, n):
+    x = rng.standard_normal((60, n)).astype(kind)
+    depths = rng.uniform(88, 102, 60) if kind == np.float32 else rng.uniform(710, 742, 60)
+    for place in (0, 2_500, n - 9, n - 1):
+        deep = x.copy()
+        deep[:, place] -= depths
+        results = []
+        for size in (SIZES[0], SIZES[-1]):
+            set_cache(size)
+            results.append(fs.softmax(deep, -1))
+        assert_same_bits(*results)
+        assert (results[0][:, place] < np.finfo(kind).tiny).all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(40, 100), (7, 700), (3, 5_000)])
 def test_it_changes_no_bit_of_a_gradient(fs, set_cache, rng, kind, shape):
     g, x = rng.standard_normal((2, *shape)).astype(kind)
@@ -79,3 +95,7 @@ def test_a_system_that_tells_nothing_has_the_default(fs, monkeypatch, tmp_path):
     assert fs._cache.size(None) == 1 << 20
     (tmp_path / "index3").write_text("no size")
     assert fs._cache.size(None) == 1 << 20
+    (tmp_path / "index3").write_text("32M\n")
+    assert fs._cache.size(None) == 32 << 20
+    (tmp_path / "index3").write_text("1G\n")
+    assert fs._cache.size(None) == fs._cache.LARGEST

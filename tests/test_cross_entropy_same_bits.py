@@ -120,6 +120,23 @@ def test_columns_of_any_length_and_number(fs, dtype, kind, shape, rng):
     _assert_same(_both(fs, x, labels, 1, out=x, **options), (loss, gradient))
 
 
+@pytest.mark.parametrize("weight", [1.0, -(2.0**-130), 2.0**-1010])
+def test_long_rows_with_tiny_weights(fs, dtype, weight, rng):
+    """Rows of no cache, whose weight over their sum would leave the normal numbers."""
+    n = 140_003
+    x = (4 * rng.standard_normal((n, 2))).astype(dtype)
+    labels = np.array([0, n - 1])
+    weights = np.full(2, weight)
+    expected = _both(fs, x, labels, 0, sample_weight=weights)
+    memory = np.full(2 * n + 80, 7, dtype)
+    rows, out = np.ascontiguousarray(x.T), memory[40:-40].reshape(2, n)
+    loss, gradient = fs.cross_entropy_value_and_grad(
+        rows, labels, sample_weight=weights, reduction="none", out=out
+    )
+    _assert_same((loss, gradient.T), expected)
+    assert (memory[:40] == 7).all() and (memory[-40:] == 7).all()
+
+
 def test_unusual_columns_among_others(fs, dtype, rng):
     for n in (2, 10, 300, 1_100):
         for value in (np.inf, -np.inf, np.nan, 60_000.0, 100.0, -100.0):
