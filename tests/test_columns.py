@@ -144,3 +144,20 @@ def test_unusual_columns_in_place(fs, same_shape_name, dtype, rng):
             expected = function(x, axis=0)
             function(x, axis=0, out=x)
         assert_same_bits(x, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithms_below_the_smallest_normal_number_beside_unusual_columns(fs, dtype, rng):
+    depth = (88, 100) if dtype == np.float32 else (709, 740)
+    for n in (3, 40, 1_500):
+        x = np.full((n, 32), -np.inf, dtype)
+        x[n // 2] = 1
+        x[-1] = 1 - rng.uniform(*depth, 32)
+        x[0, ::16] = np.inf
+        with np.errstate(invalid="ignore"):
+            logp, lse = fs.log_softmax(x, axis=0), fs.logsumexp(x, axis=0)
+        for j in range(1, 16):
+            alone = fs.log_softmax(x[:, j].copy())
+            assert -np.finfo(dtype).tiny < alone[n // 2] < 0
+            assert_same_bits(logp[:, j], alone)
+            assert_same_bits(lse[j], fs.logsumexp(x[:, j].copy()))

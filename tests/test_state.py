@@ -98,8 +98,9 @@ def test_blocks_of_minus_infinity(fs):
 
 def test_nothing_added(fs):
     state = fs.SoftmaxState()
-    with pytest.raises(ValueError, match="not known before"):
-        state.logsumexp()
+    for unknown in (state, fs.SoftmaxState(0, shape=(2, 3)), fs.SoftmaxState(0, dtype=np.float32)):
+        with pytest.raises(ValueError, match="not known before"):
+            unknown.logsumexp()
     state = fs.SoftmaxState(0, shape=(2, 3), dtype=np.float32)
     assert_same_bits(state.logsumexp(), np.full((2, 3), -inf, np.float32))
     with pytest.raises(ValueError, match="never added"):
