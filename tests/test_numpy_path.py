@@ -121,3 +121,25 @@ def test_the_same_errors_as_elsewhere(fs, same_shape_name):
             function(np.zeros((3, 2), kind), axis=(0, 0))
         with pytest.raises(TypeError):
             function(np.zeros((3, 2), kind), axis=True)
+
+
+@pytest.mark.parametrize("kind", [np.longdouble, np.complex128])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([np.inf, 1], [0, 1]),
+        ([np.nan, 1], [0, 1]),
+        ([np.inf, np.inf, 0], [0, 2, 1]),
+        ([-np.inf, 0], [np.inf, 1]),
+        ([-np.inf, np.inf], [3, 0]),
+        ([np.inf, -np.inf], [1, 0]),
+        ([0, 1], [np.inf, 0]),
+        ([np.inf, 0], [-1, 0]),
+    ],
+)
+def test_infinite_terms_and_weights_are_those_of_float64(fs, kind, a, b):
+    with np.errstate(invalid="ignore"):
+        expected = fs.logsumexp(a, b=b, return_sign=True)
+        found = fs.logsumexp(np.array(a, kind), b=b, return_sign=True)
+    for each, value in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(each.real, value)
