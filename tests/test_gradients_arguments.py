@@ -361,3 +361,34 @@ def test_a_gradient_is_summed_over_the_axes_of_b_in_a_wider_dtype(fs, kind, rng)
         limit = np.finfo(kind).eps * abs(terms.sum(axis=0)) + 1e-12
     assert (abs(result - terms.sum(axis=0)) <= limit).all()
     assert fs.logsumexp_vjp(g[:0], a, lse[:0], axis=1, b=b[:0]).tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+@pytest.mark.parametrize("shift", [1, -1, 5, 64])
+def test_a_partial_overlap_with_logsumexp_vjp_gives_the_right_answer(
+    fs, dtype, shift, with_weights, rng
+):
+    a = rng.standard_normal((12, 25)).astype(dtype)
+    b = rng.uniform(0.5, 2, (12, 25)).astype(dtype) if with_weights else None
+    lse = fs.logsumexp(a, axis=1, b=b)
+    g = rng.standard_normal(12).astype(dtype)
+    expected = fs.logsumexp_vjp(g, a, lse, axis=1, b=b)
+    for which in range(3 + with_weights):
+        arrays = [g, a, lse, b]
+        memory = np.zeros(500, dtype)
+        inside = memory[100 : 100 + arrays[which].size].reshape(arrays[which].shape)
+        inside[...] = arrays[which]
+        arrays[which] = inside
+        out = memory[100 + shift : 400 + shift].reshape(12, 25)
+        fs.logsumexp_vjp(*arrays[:3], axis=1, b=arrays[3], out=out)
+        assert_same_bits(out, expected)
+
+
+@pytest.mark.parametrize("n", [2, 40])
+def test_a_nan_that_came_with_a_tangent_is_silent(fs, dtype, n):
+    t, a, b = np.ones(n, dtype), np.zeros(n, dtype), np.full(n, 2, dtype)
+    t[1] = np.nan
+    for weights in (None, b):
+        with np.errstate(all="raise"):
+            found = fs.logsumexp_jvp(t, a, np.array(0, dtype), b=weights)
+        assert np.isnan(float(found))

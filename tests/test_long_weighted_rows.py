@@ -148,3 +148,17 @@ def test_gradients_warn_of_a_nan_that_a_long_row_made(fs, place):
     a[place], b[place], t[place], t[LONG // 2] = 0, 1, INF, -INF
     with pytest.warns(RuntimeWarning, match="invalid value"):
         assert np.isnan(fs.logsumexp_jvp(t, a, 14.0, b=b))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("step", [-800, 800])
+def test_the_dominant_term_may_be_in_any_piece(fs, dtype, step, rng):
+    """So far from the others that relative to one of those it is infinite."""
+    a = rng.standard_normal((3, 200_000)).astype(dtype)
+    a[:, 70_000:] += step
+    a[1, -1] += 2 * abs(step)
+    ones, twos = np.ones(200_000, dtype), np.full(200_000, 2, dtype)
+    expected = fs.logsumexp(a, axis=1, dtype=np.float64)
+    for b, more in ((ones, 0), (twos, np.log(2))):
+        found = fs.logsumexp(a, axis=1, b=b, dtype=np.float64)
+        np.testing.assert_allclose(found, expected + more, rtol=1e-15)
