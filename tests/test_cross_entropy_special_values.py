@@ -230,3 +230,20 @@ def test_a_nan_that_weights_make_has_one_sign(fs, sample_weight, reduction, kind
     for result in (loss, grad):
         assert not np.signbit(result[np.isnan(result)]).any()
     assert np.isnan(loss).any() or np.isnan(grad).any() or reduction != "mean"
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("n", [3, 40, 3_000])
+def test_a_row_of_probabilities_0_or_of_weight_0_counts_nothing(fs, dtype, bad, n):
+    x, q = np.zeros((3, n), dtype), np.full((3, n), 1 / n)
+    x[1] = bad
+    q[1] = 0
+    for targets, options in (
+        (q, {}),
+        (np.zeros(3, int), {"label_smoothing": 0.1, "sample_weight": [1, 0, 1]}),
+    ):
+        with np.errstate(all="raise"):
+            loss, gradient = fs.cross_entropy_value_and_grad(
+                x, targets, reduction="none", **options
+            )
+        assert loss[1] == 0 and (gradient[1] == 0).all()
