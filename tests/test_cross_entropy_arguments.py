@@ -210,6 +210,22 @@ def test_nothing_outside_out_is_written_and_no_argument_is(fs, dtype, rng):
         assert_same_bits(x, before)
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_the_gradient_may_have_another_dtype(fs, dtype, kind, rng):
+    """Halves and numbers that kernels compute in are not taken for each other."""
+    if dtype.name == "bfloat16" and kind == np.float16:
+        pytest.skip("no cast of the same kind")
+    for n in (3, 40, 3_000):
+        x, labels = rng.standard_normal((6, n)).astype(dtype), rng.integers(n, size=6)
+        loss, gradient = fs.cross_entropy_value_and_grad(x, labels)
+        memory = np.full(6 * n + 80, 7, kind)
+        out = memory[40:-40].reshape(6, n)
+        assert_same_bits(fs.cross_entropy_value_and_grad(x, labels, out=out)[0], loss)
+        error = abs(out.astype(float) - gradient.astype(float)).max()
+        assert error <= 2.0 ** -(7 if dtype.name == "bfloat16" else 10) * abs(gradient).max()
+        assert (memory[:40] == 7).all() and (memory[-40:] == 7).all()
+
+
 X = np.zeros((2, 3, 4))
 LABELS = np.zeros((2, 3), int)
 Q = np.full((2, 3, 4), 0.25)
