@@ -107,3 +107,21 @@ def test_a_huge_exponential_meets_a_tiny_tangent(fs, n, rng):
         tangents, far = np.append(tangents, 0), np.append(far, 0.0)
         assert abs(fs.log_softmax_jvp(tangents, far)[n] / -exact - 1) < 1e-15
         assert abs(fs.logsumexp_vjp(t, far, 0.0)[0] / (exact / n) - 1) < 1e-15
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("distance", [3e6, 1e12, 1e17, 7e31, 1e38])
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_an_exponential_far_beyond_the_range_is_infinite(fs, dtype, distance, n):
+    for t in (1e-30, -1e-30, 1e30, -1e30):
+        tangents, far = np.full(n, t, dtype), np.full(n, distance, dtype)
+        for rows in (1, 20):
+            batch = np.stack([tangents] * rows), np.stack([far] * rows)
+            found = fs.logsumexp_jvp(*batch, np.zeros(rows, dtype), axis=1)
+            np.testing.assert_array_equal(found, np.copysign(np.inf, t))
+            found = fs.log_softmax_jvp(*batch, axis=1)
+            np.testing.assert_array_equal(found, -np.copysign(np.inf, t))
+            found = fs.logsumexp_vjp(batch[0][:, 0], batch[1], np.zeros(rows, dtype), axis=1)
+            np.testing.assert_array_equal(found, np.copysign(np.inf, t))
+            found = fs.log_softmax_vjp(*batch, axis=1)
+            np.testing.assert_array_equal(found, -np.copysign(np.inf, t))

@@ -573,7 +573,9 @@ cdef inline int gradient_row(
             sum = share_exponent(<real>0, wide, &row)
         else:
             sum = sum_of_exponentials(<real>0, wide, &row)
-            if is_finite(wide):
+            if is_finite(largest) and row.largest == shift_limit(<real>0):
+                large = True  # terms are no exponentials beyond it
+            elif is_finite(wide):
                 has_large_tangent(g, values, n, row, &large)
             if large:
                 out_of_line(take_large_tangents[real], g, values, lse[0] if lse != NULL else <real>0, n, &row, &sum)
