@@ -12,6 +12,7 @@ SMALL = {
     "ROWS": 3,
     "PIECE": 7,
     "TOGETHER": 2,
+    "BLOCKS": 2,
 }
 CACHES = (1, 1 << 12, 1 << 16)
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._layout import BOX
 from ._packing import call_kernel, copy, fits, taken_as
 from ._pieces import BLOCK, Format, add
 from ._sharing import share_blocks
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     Kernel = Callable[..., bool]
 
-PIECE = BOX // BLOCK  # blocks that are packed together
+BLOCKS = 64  # of a piece: what is packed together stays in cache
 
 
 def takes(kernel: Kernel, arrays: Sequence[Array]) -> bool:
@@ -71,9 +70,9 @@ def _by_pieces(kernel: Kernel, x: Array, out: Array, form: Format, workers: int)
 
     def pieces(first: int, stop: int) -> Iterator[tuple[slice, slice, Array]]:
         """The blocks of each piece, its elements, and these packed."""
-        scratch = np.empty(0 if as_it_is else BOX, form.compute)
-        for start in range(first, stop, PIECE):
-            blocks = slice(start, min(start + PIECE, stop))
+        scratch = np.empty(0 if as_it_is else BLOCKS * BLOCK, form.compute)
+        for start in range(first, stop, BLOCKS):
+            blocks = slice(start, min(start + BLOCKS, stop))
             elements = slice(start * BLOCK, min(blocks.stop * BLOCK, x.size))
             part = x[elements]
             if not as_it_is:
@@ -87,7 +86,7 @@ def _by_pieces(kernel: Kernel, x: Array, out: Array, form: Format, workers: int)
             kernels.sum_row_blocks(row, sums[blocks], part, part, 0, blocks.stop - blocks.start)
 
     def apply(first: int, stop: int) -> bool:
-        scratch = np.empty(BOX, form.compute)
+        scratch = np.empty(BLOCKS * BLOCK, form.compute)
         is_unusual = False
         for blocks, elements, part in pieces(first, stop):
             results, count = scratch[: part.size], blocks.stop - blocks.start
