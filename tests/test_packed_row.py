@@ -22,8 +22,6 @@ OUTPUTS = {
     "plain": np.zeros,
     "none": lambda n, dtype: None,
 }
-
-
 PLACES = [
     ("gaps", "none"),
     ("backwards", "gaps"),
@@ -35,7 +33,7 @@ PLACES = [
 
 @pytest.fixture
 def slices(kind, dtype, rng):
-    """Slices of this kind, and their results where they lie as a kernel takes them."""
+    """Slices of this kind, as a kernel takes them."""
     with np.errstate(over="ignore"):
         return [kind(4 * rng.standard_normal(n).astype(dtype)) for n in LENGTHS]
 

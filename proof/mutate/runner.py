@@ -62,11 +62,11 @@ class _Forks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         assert "fastsoftmax" not in sys.modules, "a test imports the package when it is collected"
-        killer, blind = self._forked(lambda: self._without_mutation(_by_turns(session.items)))
+        turns = _by_turns(session.items)
+        killer, blind = self._forked(lambda: self._without_mutation(turns))
         assert killer is None, f"without a mutation there is {killer}"
-        items = [item for item in session.items if item.nodeid not in blind.split("\n")]
-        items = _by_turns(items)
-        self.left_out(len(session.items) - len(items), blind)
+        items = [item for item in turns if item.nodeid not in blind.split("\n")]
+        self.left_out(len(turns) - len(items), blind)
         for task in self.tasks:
             task.begin()
             begun = time.monotonic()
@@ -140,8 +140,7 @@ def _by_turns(items):
         test = item.nodeid.partition("[")[0]
         turns[test] = turns.get(test, 0) + 1
         numbered.append((turns[test], item))
-    numbered.sort(key=lambda each: each[0])
-    return [item for _, item in numbered]
+    return [item for _, item in sorted(numbered, key=lambda each: each[0])]
 
 
 def _seconds_used(pid):

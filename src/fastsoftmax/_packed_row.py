@@ -81,7 +81,7 @@ def _by_pieces(kernel: Kernel, x: Array, out: Array, form: Format, workers: int)
             yield blocks, elements, part
             kernels.hear()
 
-    def add(first: int, stop: int) -> None:
+    def sum_pieces(first: int, stop: int) -> None:
         for blocks, _, part in pieces(first, stop):
             kernels.sum_row_blocks(row, sums[blocks], part, part, 0, blocks.stop - blocks.start)
 
@@ -95,9 +95,9 @@ def _by_pieces(kernel: Kernel, x: Array, out: Array, form: Format, workers: int)
         return is_unusual
 
     count, single = len(sums), form.compute.itemsize == 4
-    share_blocks(add, count, x.size, workers)
+    share_blocks(sum_pieces, count, x.size, workers)
     if kernels.row_needs_shift(row, sums, single):
-        share_blocks(add, count, x.size, workers)
+        share_blocks(sum_pieces, count, x.size, workers)
     if not kernels.row_is_ordinary(row, sums, single):
         return False
     if kernel is not kernels.logsumexp:
