@@ -1,5 +1,6 @@
 """The binary floating-point formats that the kernels know, and the errors promised in each."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,7 @@ if ml_dtypes is not None:
     FLOATS.append(Format(np.dtype(ml_dtypes.bfloat16), 8, -126, largest, 1))
 
 
+@functools.cache
 def of(dtype) -> Format:
     """The format of a dtype, in any byte order."""
     name = np.dtype(dtype).name

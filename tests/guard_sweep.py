@@ -33,6 +33,7 @@ from guarded_memory import POISON, Room, strides_of
 
 BRIEF = tuple(operation for operation in OPERATIONS if operation.is_brief)
 LONG = tuple(operation for operation in OPERATIONS if not operation.is_brief)
+LETTERS = FULL + REDUCED + "w"
 LABELS = tuple(np.dtype(kind) for kind in ("i8", "i4", "u1", "i2", "u2", "i1", "u4", "u8"))
 NEIGHBOURS = (2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33)
 COLUMNS = (1, 2, 3, 4, 5, 7, 8, 10, 15, 16, 17, 24, 31, 33, 47, 63, 64, 65, 70)
@@ -81,7 +82,7 @@ def _special(rng, shape, form):
     return np.where(rng.random(shape) < 0.02, rng.choice([np.inf, -np.inf, np.nan], shape), x)
 
 
-def values_of(fs, turn, shape, axis, dtype):
+def values_of(fs, turn, shape, axis, dtype, letters=LETTERS):
     """Plain arrays of a case by their letters; along a reduced axis of length 0, only logits."""
     rng = np.random.default_rng(turn)
     form = of(dtype)
@@ -94,20 +95,19 @@ def values_of(fs, turn, shape, axis, dtype):
         return {"x": np.zeros(shape, dtype)}
     x = np.moveaxis(kind(rng, (count, n), form).astype(dtype).reshape(*rows, n), -1, axis)
     x = np.ascontiguousarray(x)
-    b = rng.standard_normal(shape) * (rng.random(shape) < 0.9)
-    top = min(n, 127)
-    return {
-        "x": x,
-        "p": fs.softmax(x, axis),
-        "q": fs.log_softmax(x, axis),
-        "g": rng.standard_normal(shape).astype(dtype),
-        "b": b.astype(dtype),
-        "m": rng.random(shape) < 0.8,
-        "r": np.asarray(fs.logsumexp(x, axis)),
-        "s": rng.standard_normal(rows).astype(dtype),
-        "l": rng.integers(top, size=rows).astype(LABELS[turn % len(LABELS)]),
-        "w": rng.random(n).astype(np.float64),
+    make = {
+        "x": lambda: x,
+        "p": lambda: fs.softmax(x, axis),
+        "q": lambda: fs.log_softmax(x, axis),
+        "g": lambda: rng.standard_normal(shape).astype(dtype),
+        "b": lambda: (rng.standard_normal(shape) * (rng.random(shape) < 0.9)).astype(dtype),
+        "m": lambda: rng.random(shape) < 0.8,
+        "r": lambda: np.asarray(fs.logsumexp(x, axis)),
+        "s": lambda: rng.standard_normal(rows).astype(dtype),
+        "l": lambda: rng.integers(min(n, 127), size=rows).astype(LABELS[turn % len(LABELS)]),
+        "w": lambda: rng.random(n),
     }
+    return {letter: make[letter]() for letter in letters}
 
 
 def _outcome(call):
@@ -131,12 +131,13 @@ class Sweep:
     def __init__(self, fs, dtype, record, largest):
         self.fs, self.dtype, self.record = fs, dtype, record
         self.poison = np.full(dtype.itemsize, POISON, np.uint8).view(dtype)[0]
-        self.rooms = {letter: Room(largest) for letter in FULL + REDUCED + "wfF"}
+        self.rooms = {letter: Room(largest) for letter in LETTERS + "fF"}
         self.counts = Counter()
 
     def run(self, turn, shape, axis, placements, operations):
         """All placements of one case."""
-        values = values_of(self.fs, turn, shape, axis, self.dtype)
+        letters = sorted({letter for operation in operations for letter in operation.letters})
+        values = values_of(self.fs, turn, shape, axis, self.dtype, letters)
         rows = shape[:axis] + shape[axis + 1 :]
         operations = [o for o in operations if all(letter in values for letter in o.letters)]
         expected = [_outcome(lambda o=o: o(self.fs, values, axis, None)) for o in operations]

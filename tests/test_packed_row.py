@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from formats import assert_same_bits
+from formats import FLOATS, assert_same_bits
 from sharing import forced, module
 from test_memory_use import _peak as peak
 from test_shared_row import DTYPES, KINDS
@@ -81,6 +81,22 @@ def test_a_wider_dtype_is_that_of_a_wider_copy(fs, name, kind, rng):
     x = np.clip(20 * rng.standard_normal(140_001), -120, 120).astype(kind)
     function = getattr(fs, name)
     assert_same_bits(function(x, dtype=np.float64), function(x.astype(np.float64)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("half", [f.dtype for f in FLOATS if f.dtype.itemsize == 2], ids=str)
+@pytest.mark.parametrize("place", ["none", "gaps"])
+def test_halves_give_results_with_all_digits_of_float32(fs, name, kind, half, place, rng):
+    """Also of unusual slices, whose halves are packed as they are."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        x = kind(4 * rng.standard_normal(140_001).astype(half))
+        function = getattr(fs, name)
+        expected = function(x.astype(np.float32))
+        out = OUTPUTS[place](1 if name == "logsumexp" else x.size, np.float32)
+        if out is not None and name == "logsumexp":
+            out = out.reshape(())
+        actual = function(INPUTS["gaps"](x), dtype=np.float32, out=out)
+    assert_same_bits(actual, expected)
 
 
 def test_a_narrower_dtype_is_that_of_a_rounded_copy(fs, name, rng):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from formats import assert_same_bits
+from formats import assert_same_bits, of
 from sharing import module
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -75,7 +75,7 @@ def minus_infinity(x):
 
 
 def largest_number(x):
-    x[0] = np.finfo(x.dtype).max
+    x[0] = of(x.dtype).largest
     return x
 
 

@@ -42,24 +42,28 @@ def call(
     """Call the kernel of this dtype on one slice, shared out among the workers."""
     x, out = x.reshape(-1), out.reshape(-1)
     packed = taken_as(x.dtype if through is None else through, kernel, dtype)
+    written = taken_as(out.dtype, kernel, dtype)
     if x.size == out.size and fits(out, packed):
-        return _in_place(kernel, x, out, through, workers)
+        return _packed(kernel, x, out, out, through, workers)
     if _by_pieces(kernel, x, out, Format(out.dtype, dtype, through), workers):
         return False
     if kernel is kernels.logsumexp:
         _by_states(x, out, Format(out.dtype, dtype, through))
         return False
     block = np.empty(x.size, packed)
-    made_nan = _in_place(kernel, x, block, through, workers)
-    copy(out, block)
+    results = block if written == packed else np.empty(x.size, written)
+    made_nan = _packed(kernel, x, block, results, through, workers)
+    copy(out, results)
     return made_nan
 
 
-def _in_place(kernel: Kernel, x: Array, block: Array, through: DType | None, workers: int) -> bool:
-    """Call the kernel on a copy of the slice, which its results overwrite."""
+def _packed(
+    kernel: Kernel, x: Array, block: Array, results: Array, through: DType | None, workers: int
+) -> bool:
+    """Call the kernel on a copy of the slice in `block`, which the results may overwrite."""
     copy(block, x, through)
-    block = block.reshape(1, -1, 1)
-    return call_kernel(kernel, (block, block), block.shape, workers)
+    shape = (1, x.size, 1)
+    return call_kernel(kernel, (block.reshape(shape), results.reshape(shape)), shape, workers)
 
 
 def _by_pieces(kernel: Kernel, x: Array, out: Array, form: Format, workers: int) -> bool:
