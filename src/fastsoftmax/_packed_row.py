@@ -4,8 +4,9 @@
 (b) Otherwise it is packed piece by piece, twice, into scratch that stays in cache. As in
     _shared_row.py, pieces are summed, the sums merged from left to right, and pieces turned into
     results: the bits are those of the kernel.
-(c) An unusual slice is left to its kernel, as it is there: there is a temporary for it after all.
-    But logsumexp takes the way of states, which needs none (see states.pxd).
+(c) An unusual slice is left to _packing.py, which copies it as it does shorter ones: there is a
+    temporary for it after all. But logsumexp takes the way of states, which needs none (see
+    states.pxd).
 """
 
 from __future__ import annotations
@@ -38,32 +39,24 @@ def takes(kernel: Kernel, arrays: Sequence[Array]) -> bool:
 
 def call(
     kernel: Kernel, x: Array, out: Array, dtype: DType, through: DType | None, workers: int
-) -> bool:
-    """Call the kernel of this dtype on one slice, shared out among the workers."""
+) -> bool | None:
+    """Call the kernel of this dtype on one slice, shared out among the workers.
+
+    Returns whether it made a nan; or None, with the slice as it was, if that takes a copy of all of
+    it.
+    """
     x, out = x.reshape(-1), out.reshape(-1)
     packed = taken_as(x.dtype if through is None else through, kernel, dtype)
-    written = taken_as(out.dtype, kernel, dtype)
     if x.size == out.size and fits(out, packed):
-        return _packed(kernel, x, out, out, through, workers)
+        copy(out, x, through)
+        block = out.reshape(1, -1, 1)
+        return call_kernel(kernel, (block, block), block.shape, workers)
     if _by_pieces(kernel, x, out, Format(out.dtype, dtype, through), workers):
         return False
     if kernel is kernels.logsumexp:
         _by_states(x, out, Format(out.dtype, dtype, through))
         return False
-    block = np.empty(x.size, packed)
-    results = block if written == packed else np.empty(x.size, written)
-    made_nan = _packed(kernel, x, block, results, through, workers)
-    copy(out, results)
-    return made_nan
-
-
-def _packed(
-    kernel: Kernel, x: Array, block: Array, results: Array, through: DType | None, workers: int
-) -> bool:
-    """Call the kernel on a copy of the slice in `block`, which the results may overwrite."""
-    copy(block, x, through)
-    shape = (1, x.size, 1)
-    return call_kernel(kernel, (block.reshape(shape), results.reshape(shape)), shape, workers)
+    return None
 
 
 def _by_pieces(kernel: Kernel, x: Array, out: Array, form: Format, workers: int) -> bool:

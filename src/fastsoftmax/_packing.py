@@ -12,7 +12,8 @@
     is read before it is written.
 (e) Ctrl-C is heard between boxes, and between pieces of a copy that is larger than any box.
 (f) Workers share boxes, each with scratch of its own, or parts of an array that is a block. A
-    single slice is packed by one of them, and then shared by ranges if its kernel can do that.
+    single slice is packed by one of them, and then shared by ranges if its kernel can do that;
+    what _packed_row.py packs in pieces, each packs for itself.
 (g) Casts inside are silent: an overflow or a loss of digits on the way to the asked dtype is that
     dtype's nature.
 """
@@ -337,7 +338,9 @@ def _run_box(
         if not fit and _packed_row.takes(kernel, arrays):
             if shape[1] * dtype.itemsize <= 2 * ALONE:
                 workers = 1
-            return _packed_row.call(kernel, arrays[0], arrays[1], dtype, through, workers)
+            made_nan = _packed_row.call(kernel, arrays[0], arrays[1], dtype, through, workers)
+            if made_nan is not None:
+                return made_nan
     blocks: list[Array] = []
     results: list[tuple[Array, Array]] = []
     spare: list[Array] = []
