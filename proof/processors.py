@@ -11,6 +11,7 @@
 (d) A processor that has AVX2 under a system that does not save its registers is `max,-xsave`.
 (e) QEMU knows no AVX-512: a Skylake-X is one without it there. The golden hashes are for this.
 (f) FOLDER is that of `tools/aarch64.sh`, which has to have run before.
+(g) Where nothing can be emulated, `--quick` says so and does not fail; in full it does.
 """
 
 import argparse
@@ -106,7 +107,9 @@ def fail(text):
 
 
 def environment(cpu=None, **more):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "FASTSOFTMAX_"))}
+    # PYTHONPATH may name kernels of this machine; and OpenBLAS's choice breaks NumPy elsewhere.
+    away = ("OPENBLAS_", "FASTSOFTMAX_", "PYTHONPATH")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(away)}
     return kept | ({} if cpu is None else {"QEMU_CPU": cpu}) | more
 
 
@@ -241,7 +244,10 @@ def main():
         print("No emulation of x86-64: that takes Linux on x86-64 and qemu-user-static.")
     if options.aarch64:
         examine(options.aarch64.resolve() / "bin" / "python", AARCH64, AARCH64)
-    if not checked and options.cpu:
+    if not checked and options.quick and not options.cpu:
+        print("processors: not proved here, for there is no emulator")
+        return 0
+    if not checked:
         fail("no processor was emulated")
     print(f"processors: {len(checked)} processors, {len(failures)} failures")
     return 1 if failures else 0

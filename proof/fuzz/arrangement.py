@@ -3,6 +3,7 @@
 (a) All arguments of a call are made from rows (rows, n) by one arrangement: rows are chosen, with
     repetitions, the kept axes split, the reduced axis split, and all axes put in some order.
 (b) The arrays are then laid out one by one, anywhere in memory; their values stay.
+(c) Long slices are alone in one call of two: some ways are taken by a single slice only.
 """
 
 import layouts
@@ -27,7 +28,7 @@ class Arrangement:
         self.bank = bank
         rows, n = bank.rows, bank.n
         room = max(largest // n, 1)
-        self.kept = self._draw_kept(choices, room)
+        self.kept = [] if n > 512 and choices.draw(2) else self._draw_kept(choices, room)
         count = 1
         for length in self.kept:
             count *= length

@@ -12,6 +12,7 @@ LENGTHS = (
     *(200, 255, 256, 257, 300, 511, 513, 1_000, 1_023, 1_024, 1_025, 1_100, 2_047, 2_049, 3_000),
     *(4_097, 10_000),
 )
+LONG = (513, 1_000, 1_025, 2_049, 3_000, 4_097, 6_145, 10_000)
 INTEGERS = tuple(np.dtype(kind) for kind in "?bBhHiIqQ")
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, -1e-40, 1e-310, 1.0, 1e4, -1e4)
 
@@ -29,7 +30,7 @@ def draw_partner(choices, dtype):
 
 def draw_shape(choices):
     """How many rows there are to choose from, and of which length."""
-    n = choices.pick(LENGTHS)
+    n = choices.pick(LONG if choices.once_in(8) else LENGTHS)
     return 1 + choices.draw(max(min(16, 20_000 // n), 1)), n
 
 

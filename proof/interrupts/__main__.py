@@ -58,7 +58,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a dozen paths, once each")
     parser.add_argument("--target", nargs="+", default=targets.runnable(), choices=targets.ALL)
-    parser.add_argument("--limit", type=float, default=1.0)
+    parser.add_argument("--limit", type=float, default=0.1)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--only", default="", help="paths that contain this")
     asked = parser.parse_args()

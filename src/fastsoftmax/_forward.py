@@ -333,8 +333,8 @@ def logsumexp(
     taken by log1p [1]_, so that the result is accurate where it is nearly 0, too. The imaginary
     part of a complex result lies in (-pi, pi].
 
-    With `b`, real input is computed in float64 with NumPy's exp and log, complex and longdouble
-    input always. The last bits of these results may depend on the processor; all others do not.
+    With `b`, real input is computed in float64. Complex and longdouble input is computed by NumPy,
+    and the last bits of these results may depend on the processor; all others do not.
 
     References
     ----------

@@ -101,8 +101,9 @@ def cross_entropy(
     summed in float64 in the order of the rows, and the loss of a row does not depend on the
     others.
 
-    The options have the meaning that `torch.nn.functional.cross_entropy` gives them, with one
-    difference: a term whose probability or weight is 0 contributes 0, whatever its logit.
+    The options have the meaning that `torch.nn.functional.cross_entropy` gives them. A few things
+    differ on purpose, above all that a term whose probability or weight is 0 contributes 0,
+    whatever its logit; "Differences from PyTorch" in docs/gradients.md lists them.
 
     References
     ----------
@@ -199,7 +200,8 @@ def cross_entropy_value_and_grad(
     -----
     The logits are read from memory once (twice if a row exceeds the level-2 cache) and the
     gradient is written once. Nothing else of that size is allocated: beside the gradient the call
-    takes at most 1 MB and 8 bytes a row, unless a single row of scratch is longer than that.
+    takes at most 1 MB for each worker and 8 bytes a row, unless a single row of scratch is longer
+    than that. Only masked logits, and an argument that `out` partly overlaps, are copied whole.
 
     At the target the gradient is computed as minus the sum of the other probabilities, which keeps
     its relative accuracy where p - 1 would cancel.

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 VARIABLE = "FASTSOFTMAX_WORKERS"
 
 # Bytes, in the dtype that kernels compute in, up to which a call is for the calling thread alone.
-# So much takes it some 450 microseconds. Of 4 MB two workers took longer than one: to call a helper
-# costs 20 to 75, and it begins 15 to 60 later, the most where its processor slept.
+# So much takes it some 450 microseconds. Of 4 MB two workers took longer than one: to call a
+# helper, to wait until it begins and to learn of its end takes 30 to 40, and several times that
+# where its processor slept (docs/behaviour.md has the parts).
 ALONE = 6 << 20
 
 
