@@ -44,8 +44,9 @@ LEFT_OUT = (
     "tests/test_threads_and_interrupts.py",
     "tests/test_workers.py",
 )
-# Tests that call these stay in one thread: they exchange modules, or parts of them.
-ALONE = ("targets.activate", "sharing.forced")
+# Tests that call these stay in one thread: they exchange modules, or parts of them, or measure the
+# memory of the process.
+ALONE = ("targets.activate", "sharing.forced", "tracemalloc.start")
 GIL_WAS_ON = gil()
 
 

@@ -10,12 +10,23 @@
     any input.
 """
 
+import threading
+from contextlib import contextmanager
+
 import mpmath
 import numpy as np
 from formats import of
 
 PRECISION = 200
+_LOCK = threading.RLock()
 LONGDOUBLE_IS_WIDER = np.finfo(np.longdouble).nmant >= 63
+
+
+@contextmanager
+def workprec(bits=PRECISION):
+    """mpmath with so many bits, in one thread at a time: its precision is the process's."""
+    with _LOCK, mpmath.workprec(bits):
+        yield
 
 
 def is_exact_only(dtype) -> bool:
@@ -63,7 +74,7 @@ def _by_rows(function, x, reduces):
     """Apply an mpmath function of one row to every row."""
     x = np.asarray(x)
     rows = x.reshape(-1, x.shape[-1])
-    with mpmath.workprec(PRECISION):
+    with workprec():
         values = [function([as_mpf(v) for v in row]) for row in rows]
     shape = x.shape[:-1] if reduces else x.shape
     flat = values if reduces else [v for row in values for v in row]
@@ -154,7 +165,7 @@ def ulp_error(result, exact, dtype, scale=None):
 def _ulp_error_exactly(result, exact, dtype, scale):
     form, errors = of(dtype), []
     triples = zip(np.ravel(result), np.ravel(exact), np.ravel(scale), strict=True)
-    with mpmath.workprec(PRECISION):
+    with workprec():
         for r, e, s in triples:
             if not (mpmath.isfinite(e) and np.isfinite(r)):
                 errors.append(0.0 if as_mpf(r) == e else np.inf)

@@ -11,7 +11,7 @@ import functools
 
 import mpmath
 import numpy as np
-from reference import PRECISION, as_mpf, is_exact_only
+from reference import as_mpf, is_exact_only, workprec
 
 to_mpf = np.vectorize(as_mpf, otypes=[object])
 _mpf_exp = np.vectorize(mpmath.exp, otypes=[object])
@@ -31,7 +31,7 @@ def _precise(function):
 
     @functools.wraps(function)
     def call(*arrays, exactly=False):
-        with mpmath.workprec(PRECISION), np.errstate(under="ignore"):
+        with workprec(), np.errstate(under="ignore"):
             return function(*widen(arrays, exactly))
 
     return call

@@ -8,7 +8,6 @@
     the sum of the magnitudes of its terms.
 """
 
-import mpmath
 import numpy as np
 import reference
 from reference_backward import widen
@@ -45,7 +44,7 @@ def coefficients(
 
 def losses(x, k):
     """The loss of each row, and its scale."""
-    with mpmath.workprec(reference.PRECISION):
+    with reference.workprec():
         nothing = k == 0
         log = -reference.log_softmax(x)
         (k,) = widen([k], exactly=log.dtype == object)
@@ -55,7 +54,7 @@ def losses(x, k):
 
 def gradient(x, k):
     """d sum(losses) / d x, and its scale."""
-    with mpmath.workprec(reference.PRECISION):
+    with reference.workprec():
         p = reference.softmax(x)
         (k,) = widen([k], exactly=p.dtype == object)
         total, magnitude = k.sum(axis=-1, keepdims=True), abs(k).sum(axis=-1, keepdims=True)
@@ -64,7 +63,7 @@ def gradient(x, k):
 
 def label_gradient(x, labels):
     """softmax(x), less 1 at the label, where the difference loses no digits."""
-    with mpmath.workprec(reference.PRECISION):
+    with reference.workprec():
         p = reference.softmax(x)
         at = np.asarray(labels)[..., None]
         others = p.copy()

@@ -4,7 +4,6 @@ import functools
 
 import backward
 import families
-import mpmath
 import numpy as np
 import pytest
 import reference
@@ -264,6 +263,6 @@ def test_the_reference_agrees_with_mpmath(name, kind, rng):
         arguments = backward.arguments(name, rng, (2, 9), kind, -1, scale)
         wide, _ = getattr(reference_backward, name)(*arguments)
         exact, magnitude = getattr(reference_backward, name)(*arguments, exactly=True)
-        with mpmath.workprec(reference.PRECISION):
+        with reference.workprec():
             error = abs(reference_backward.to_mpf(wide) - exact) / magnitude
         assert error.max() <= 2e-2 * np.finfo(kind).eps

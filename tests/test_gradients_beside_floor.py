@@ -114,7 +114,7 @@ def test_a_nan_is_the_canonical_one(fs, target, kind):
 
 def _cross_entropy(x, label, weight):
     """The loss of a row, and its gradient, with the digits that e^-2000 beside 1 takes."""
-    with mpmath.workprec(4_000):
+    with reference.workprec(4_000):
         terms = [mpmath.exp(mpmath.mpf(float(v))) for v in x]
         total, weight = sum(terms), mpmath.mpf(float(weight))
         others = total - terms[label]

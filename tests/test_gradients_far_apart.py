@@ -7,6 +7,7 @@ of them is none.
 import mpmath
 import numpy as np
 import pytest
+import reference
 
 BOUND = 5
 SMALLEST = np.finfo(np.float64).tiny
@@ -23,7 +24,7 @@ def _far_apart(rng, n):
 
 def _exact(vector, a, b, lse):
     """The products, with more digits and range than any of their factors has."""
-    with mpmath.workprec(400):
+    with reference.workprec(400):
         return [
             mpmath.mpf(v) * mpmath.mpf(w) * mpmath.exp(mpmath.mpf(x) - mpmath.mpf(lse))
             for v, x, w in zip(vector.tolist(), a.tolist(), b.tolist(), strict=True)
@@ -55,7 +56,7 @@ def test_the_product_with_a_tangent(fs, seed):
     for _ in range(150):
         t, a, b, lse = _far_apart(rng, rng.integers(1, 7))
         exact = _exact(t, a, b, lse)
-        with mpmath.workprec(400):
+        with reference.workprec(400):
             total, scale = mpmath.fsum(exact), mpmath.fsum(map(abs, exact))
         if np.isfinite(float(scale)):
             actual = fs.logsumexp_jvp(t, a, lse, b=b)

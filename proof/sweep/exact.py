@@ -20,7 +20,7 @@ PIECE_BITS = {"float32": 32, "float64": 18}
 def _pieces(name):
     """The parts of log 2, each a short multiple of a power of two; the last takes the rest."""
     bits, parts = PIECE_BITS[name], []
-    with mpmath.workprec(400):
+    with reference.workprec(400):
         left = mpmath.log(2)
         for i in range(1, PIECES if name == "float64" else 2):
             part = mpmath.floor(mpmath.ldexp(left, bits * i))
@@ -75,7 +75,7 @@ def weighted_logsumexp(a, b):
 
 
 def _check(name, wide, exact, bound):
-    with mpmath.workprec(reference.PRECISION):
+    with reference.workprec():
         error = max(abs(reference.as_mpf(w) / e - 1) for w, e in zip(wide, exact, strict=True))
     if not error <= bound:
         raise AssertionError(f"the reference of {name} is off by {float(error):.3g}, not {bound}")
@@ -86,7 +86,7 @@ def check():
     """Compare with mpmath; the largest relative errors, in ULP of what they judge."""
     rng = np.random.default_rng(11)
     found = {}
-    with mpmath.workprec(reference.PRECISION):
+    with reference.workprec():
         for name, digits, limit in (("float32", 24, 17), ("float64", 53, 44)):
             x = 2.0 ** rng.uniform(-30, limit, 3_000) * rng.choice([-1, 1], 3_000)
             x = np.concatenate([x, rng.uniform(-1_000, 1_000, 3_000)]).astype(name)

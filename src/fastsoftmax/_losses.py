@@ -198,7 +198,7 @@ def cross_entropy_value_and_grad(
 
     Notes
     -----
-    The logits are read from memory once (twice if a row exceeds the level-2 cache) and the
+    The logits are read from memory once (twice if a row is longer than 512 KiB) and the
     gradient is written once. Nothing else of that size is allocated: beside the gradient the call
     takes at most 1 MB for each worker and 8 bytes a row, unless a single row of scratch is longer
     than that. Only masked logits, and an argument that `out` partly overlaps, are copied whole.
