@@ -392,10 +392,13 @@ def test_there_are_no_more_threads_than_processors(fs, rng, shared):
 def test_the_pool_leaves_a_processor_to_the_caller(fs, processors):
     _, sharing = modules(fs)
     with forced(fs, 1 << 20, processors):
-        before = set(threading.enumerate())
-        for _ in range(6):
-            sharing._executor().submit(time.sleep, 0.02)
-        assert len(set(threading.enumerate()) - before) == processors - 1
+        before, free = set(threading.enumerate()), threading.Event()
+        try:
+            for _ in range(6):
+                sharing._executor().submit(free.wait, 60)
+            assert len(set(threading.enumerate()) - before) == processors - 1
+        finally:
+            free.set()
 
 
 def test_calls_from_many_threads_at_once_have_the_bits_of_one(fs, dtype, rng, shared):
