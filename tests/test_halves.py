@@ -50,7 +50,9 @@ def _converted(fs, x, dtype):
 
 def test_every_half_becomes_the_float32_of_its_value(fs, half):
     x = _every_number(half)
-    _assert_equal_numbers(_converted(fs, x, np.float32), x.astype(np.float32))
+    with np.errstate(invalid="ignore"):  # NumPy's cast tells of signalling nans on ARM
+        expected = x.astype(np.float32)
+    _assert_equal_numbers(_converted(fs, x, np.float32), expected)
 
 
 def test_float32_is_rounded_to_the_nearest_half_and_ties_to_even(fs, half):
