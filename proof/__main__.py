@@ -119,13 +119,17 @@ def run(proof: Proof, quick: bool) -> tuple[bool, str]:
 
 
 def write(lines: dict[str, str]) -> None:
-    """Put these lines into the table, in the order of PROOFS."""
+    """Put these lines into the table, in place of all lines of these proofs; the others stay."""
     before, _, table = PAGE.read_text().partition(HEAD)
     rule, *rows = table.strip().splitlines()
-    kept = {row.split("|")[1].strip(): row for row in rows}
-    kept.update(lines)
-    ordered = [kept[proof.name] for proof in PROOFS if proof.name in kept]
-    PAGE.write_text(before + "\n".join([HEAD, rule, *ordered]) + "\n")
+    left, kept = dict(lines), []
+    for row in rows:
+        name = row.split("|")[1].strip()
+        if name not in lines:
+            kept.append(row)
+        elif name in left:
+            kept.append(left.pop(name))
+    PAGE.write_text(before + "\n".join([HEAD, rule, *kept, *left.values()]) + "\n")
 
 
 def main() -> int:
