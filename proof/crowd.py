@@ -18,6 +18,7 @@ import numpy as np
 import operations
 import targets
 from formats import FLOATS
+from interpreter import has_gil
 from sharing import forced
 
 THREADS = 8
@@ -25,11 +26,6 @@ WORKERS = (1, 3)
 ALONE = 1 << 12  # bytes up to which a call is for one worker
 SHAPES = ((9,), (200, 30), (30, 200), (1, 9_000), (3, 2_100), (1_500, 5), (4, 60, 33))
 PIECES = ((64, 200), (200, 64), (3_000, 8), (8, 3_000))
-
-
-def gil():
-    """Whether one thread at a time runs Python."""
-    return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def both(results):
@@ -133,7 +129,7 @@ def main():
     parser.add_argument("--target", nargs="+", choices=targets.ALL, default=targets.runnable())
     parser.add_argument("--share", type=float, default=1.0, help="of the calls on shared arrays")
     options = parser.parse_args()
-    before, total, failures = gil(), 0, 0
+    before, total, failures = has_gil(), 0, 0
     for target in options.target:
         fs = targets.activate(target)
         with np.errstate(all="ignore"), forced(fs, ALONE) as helped:
@@ -143,7 +139,7 @@ def main():
                 print("\n".join(wrong[:20]), end="\n" * bool(wrong))
         assert helped, "no call was shared among workers"
         print(f"{target}: {len(helped):,} times calls were shared among workers", flush=True)
-    assert gil() == before, "the GIL has been switched on"
+    assert has_gil() == before, "the GIL has been switched on"
     print(
         f"crowd: {total:,} calls in {THREADS} threads on {', '.join(options.target)}, "
         f"the GIL {'on' if before else 'off'}; {failures} with other bits"

@@ -24,8 +24,7 @@ import warnings
 
 import numpy as np
 import targets
-
-from .crowd import gil
+from interpreter import has_gil
 
 SECONDS = 120  # a child needs milliseconds; a busy machine may stop it for long
 SHAPE = (1_800, 900)  # large enough to be shared
@@ -161,7 +160,7 @@ def run(target, forks, others_forks, spawned):
     expected = results(fs, 1)
     assert same(fs, expected) and sharing._executors
     found = {"fork": fork(fs, expected, forks)}
-    if gil():
+    if has_gil():
         with Busy(fs) as busy:
             found["fork during calls"] = fork(fs, expected, forks)
         assert busy.calls

@@ -18,6 +18,7 @@ import sys
 import time
 
 import targets
+from interpreter import has_gil
 
 from . import instrumented
 
@@ -57,7 +58,7 @@ def main():
     parser.add_argument("--built", action="store_true", help="use the build that is there")
     parser.add_argument("--target", nargs="+", choices=targets.ALL, default=targets.runnable())
     options = parser.parse_args()
-    if getattr(sys, "_is_gil_enabled", lambda: True)() is False:
+    if not has_gil():
         sys.exit("races: needs an interpreter whose locks the checker knows, one with a GIL")
     begin, calls, failed = time.monotonic(), 0, []
     if options.built:

@@ -17,9 +17,10 @@ import time
 
 import pytest
 import targets
+from interpreter import has_gil
 
 from . import sample
-from .crowd import THREADS, gil
+from .crowd import THREADS
 from .instrumented import ROOT
 
 LEFT_OUT = (
@@ -47,13 +48,13 @@ LEFT_OUT = (
 # Tests that call these stay in one thread: they exchange modules, or parts of them, or measure the
 # memory of the process.
 ALONE = ("targets.activate", "sharing.forced", "tracemalloc.start")
-GIL_WAS_ON = gil()
+GIL_WAS_ON = has_gil()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
     """As a plugin: fail if something has switched the GIL on."""
-    if gil() != GIL_WAS_ON:
+    if has_gil() != GIL_WAS_ON:
         session.exitstatus = 1
         print("\nthe GIL has been switched on")
 

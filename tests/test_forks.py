@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from interpreter import has_gil
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,7 +33,7 @@ def _children(code):
 
 
 def test_children_made_in_the_middle_of_calls():
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if not has_gil():
         pytest.skip("a fork without the GIL can leave locks of the interpreter held for ever")
     code = """
 for target in targets.runnable():

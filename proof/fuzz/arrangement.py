@@ -9,6 +9,8 @@
 import layouts
 import numpy as np
 
+from .world import SMALL
+
 FULL, ROWS, CLASSES = "full", "rows", "classes"
 
 
@@ -28,7 +30,7 @@ class Arrangement:
         self.bank = bank
         rows, n = bank.rows, bank.n
         room = max(largest // n, 1)
-        self.kept = [] if n > 512 and choices.draw(2) else self._draw_kept(choices, room)
+        self.kept = [] if n > SMALL["BOX"] and choices.draw(2) else self._draw_kept(choices, room)
         count = 1
         for length in self.kept:
             count *= length
